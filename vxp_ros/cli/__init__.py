@@ -1,0 +1,1 @@
+"""The `vxp` command line: one file per command."""

@@ -1,0 +1,233 @@
+"""Every setting of the nodes, once: default, unit, meaning and limits. A ROS parameter is its dataclass path.
+
+`ros/parameters.py` declares ROS parameters from these classes and the YAML files in config/ hold only what differs,
+so a default can never exist twice. Settings of a network live with its weights, in model.yaml (`models/recipe.py`).
+"""
+
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, get_args, get_origin
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    choices: tuple = (),
+    fixed: bool = False,
+):
+    """One setting. low/high: inclusive limits; choices: allowed strings; fixed: read-only once the node runs."""
+    metadata = {"meaning": meaning, "low": low, "high": high, "choices": choices, "fixed": fixed}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    weights: str = setting(
+        "", "model folder (model.yaml + model.safetensors), or the name of a shipped one", fixed=True
+    )
+    device: str = setting("auto", "auto (CUDA when there is one), cpu, cuda or cuda:N", fixed=True)
+    threads: int = setting(1, "CPU threads of the networks; more than one hurts on a busy computer", 1, 256, fixed=True)
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    path: str = setting("", "map to load when the node is configured: a folder, or a name under map.root", fixed=True)
+    root: str = setting("~/.ros/vxp_maps", "the one folder under which services load and save maps by name", fixed=True)
+    allow_model_mismatch: bool = setting(
+        False, "accept a map whose descriptors another model made (they will not match)", fixed=True
+    )
+
+
+@dataclass(frozen=True)
+class FrameSettings:
+    map: str = setting("map", "frame of the reported poses", fixed=True)
+    odom: str = setting("odom", "odometry frame", fixed=True)
+    base: str = setting("base_link", "the robot's base frame (REP-105)", fixed=True)
+    transform_timeout: float = setting(0.2, "seconds to wait for a late transform", 0.0, 10.0)
+
+
+@dataclass(frozen=True)
+class ExtrinsicSettings:
+    lidar: list[float] = setting([], "T_base_lidar as x y z qx qy qz qw; empty: from TF")
+    cameras: list[float] = setting(
+        [], "T_base_camera (optical frames), seven numbers per entry of input.cameras; empty: from TF"
+    )
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    modality: str = setting("both", "which sensors the rig has", choices=("camera", "lidar", "both"), fixed=True)
+    cameras: list[str] = setting(
+        ["camera"], "camera names; one camera listens to image, several to NAME/image", fixed=True
+    )
+    image_transport: str = setting(
+        "raw", "raw images, or compressed (JPEG, PNG)", choices=("raw", "compressed"), fixed=True
+    )
+    sync_tolerance: float = setting(0.05, "largest stamp difference in seconds inside one frame", 0.0, 5.0, fixed=True)
+    max_age: float = setting(2.0, "drop frames whose stamp is older than this many seconds", 0.01, 3600.0)
+    max_future: float = setting(
+        0.5, "drop messages stamped further ahead of the clock than this many seconds", 0.0, 3600.0
+    )
+    max_rate: float = setting(2.0, "queries per second at most; 0: no limit", 0.0, 1000.0)
+    min_travel: float = setting(0.0, "metres of odometry between queries; 0: no gate", 0.0, 1000.0)
+    min_points: int = setting(1000, "fewer finite LiDAR points than this: bad input", 1, 10_000_000)
+    max_points: int = setting(300_000, "larger clouds are thinned evenly to this many points", 1000, 100_000_000)
+
+
+@dataclass(frozen=True)
+class QosSettings:
+    sensor_reliability: str = setting(
+        "auto", "auto: reliable only if all publishers are", choices=("auto", "best_effort", "reliable"), fixed=True
+    )
+    sensor_depth: int = setting(5, "history depth of sensor subscriptions", 1, 1000, fixed=True)
+
+
+@dataclass(frozen=True)
+class MatchSettings:
+    query: str = setting(
+        "auto",
+        "descriptor of the query; auto: lidar if the rig and the model have it, else camera",
+        choices=("auto", "camera", "lidar", "fused"),
+    )
+    against: str = setting(
+        "auto",
+        "descriptors of the map to search; auto: same as the query's, else the other",
+        choices=("auto", "camera", "lidar", "fused"),
+    )
+    top_k: int = setting(5, "candidates per query", 1, 100)
+    max_distance: float = setting(
+        1e9, "a best candidate farther than this (L2 between descriptors) is no match", 0.0, 1e9
+    )
+    min_margin: float = setting(
+        0.0, "below this distance gap to the best other place the answer is ambiguous", 0.0, 1e9
+    )
+    exclusion_radius: float = setting(
+        10.0, "metres within which two candidates count as one place for the margin", 0.0, 1e6
+    )
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    publish_descriptor: bool = setting(False, "publish every query's descriptor")
+    publish_markers: bool = setting(True, "publish markers for RViz")
+    continuous: bool = setting(True, "answer every frame; false: only on request")
+    position_sigma: float = setting(5.0, "standard deviation in metres of an unregistered place pose", 0.001, 1e6)
+    yaw_sigma: float = setting(3.14, "standard deviation in radians of its heading", 0.001, 6.3)
+
+
+@dataclass(frozen=True)
+class KeyframeSettings:
+    min_travel: float = setting(1.0, "a new place after this many metres", 0.0, 1000.0)
+    min_turn: float = setting(0.5, "or after this many radians", 0.0, 6.3)
+    cloud_voxel: float = setting(
+        0.3, "voxel size in metres of the small cloud kept for verification; 0: keep none", 0.0, 10.0
+    )
+    thumbnail_width: int = setting(320, "width in pixels of the JPEG kept for people; 0: keep none", 0, 4096)
+    pose: str = setting(
+        "odom", "where keyframe poses come from: the odom topic, or TF map->base", choices=("odom", "tf"), fixed=True
+    )
+    save_as: str = setting(
+        "", "save the map under this name when the node shuts down; empty: only on request", fixed=True
+    )
+
+
+@dataclass(frozen=True)
+class HealthSettings:
+    period: float = setting(1.0, "seconds between diagnostics", 0.1, 60.0, fixed=True)
+    timeout: float = setting(5.0, "seconds without a sensor before the console warns", 0.5, 600.0)
+
+
+@dataclass(frozen=True)
+class LocalizerSettings:
+    """Parameters of the `localizer` node."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    map: MapSettings = field(default_factory=MapSettings)
+    frames: FrameSettings = field(default_factory=FrameSettings)
+    extrinsics: ExtrinsicSettings = field(default_factory=ExtrinsicSettings)
+    input: InputSettings = field(default_factory=InputSettings)
+    qos: QosSettings = field(default_factory=QosSettings)
+    match: MatchSettings = field(default_factory=MatchSettings)
+    output: OutputSettings = field(default_factory=OutputSettings)
+    diagnostics: HealthSettings = field(default_factory=HealthSettings)
+
+
+@dataclass(frozen=True)
+class MapperSettings:
+    """Parameters of the `mapper` node."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    map: MapSettings = field(default_factory=MapSettings)
+    frames: FrameSettings = field(default_factory=FrameSettings)
+    extrinsics: ExtrinsicSettings = field(default_factory=ExtrinsicSettings)
+    input: InputSettings = field(default_factory=InputSettings)
+    qos: QosSettings = field(default_factory=QosSettings)
+    keyframe: KeyframeSettings = field(default_factory=KeyframeSettings)
+    diagnostics: HealthSettings = field(default_factory=HealthSettings)
+
+
+def walk(settings_class: type, prefix: str = ""):
+    """Yield (path, type, default, metadata) of every leaf setting, e.g. ("match.top_k", int, 5, {...})."""
+    for item in fields(settings_class):
+        if "meaning" in item.metadata:
+            default = item.default if item.default is not MISSING else item.default_factory()
+            yield prefix + item.name, item.type, default, item.metadata
+        else:
+            yield from walk(item.type, f"{prefix}{item.name}.")
+
+
+def build(settings_class: type, values: dict[str, Any]):
+    """Make the settings object from {path: value}; paths left out keep their defaults. Raises ValueError with every
+    wrong value named."""
+    problems = [
+        text
+        for path, kind, _, metadata in walk(settings_class)
+        if path in values
+        for text in [problem_with(path, kind, values[path], metadata)]
+        if text
+    ]
+    if problems:
+        raise ValueError("; ".join(problems))
+    return _fill(settings_class, values)
+
+
+def _fill(settings_class: type, values: dict[str, Any], prefix: str = ""):
+    arguments = {}
+    for item in fields(settings_class):
+        if "meaning" not in item.metadata:
+            arguments[item.name] = _fill(item.type, values, f"{prefix}{item.name}.")
+        elif prefix + item.name in values:
+            arguments[item.name] = _cast(item.type, values[prefix + item.name])
+    return settings_class(**arguments)
+
+
+def _cast(kind: type, value: Any):
+    if get_origin(kind) is list:
+        return [get_args(kind)[0](entry) for entry in value]
+    return kind(value)
+
+
+def problem_with(path: str, kind: type, value: Any, metadata) -> str:
+    """One sentence that says why `value` is refused, or "" when it is fine. An int passes for a float."""
+    if get_origin(kind) is list:
+        if not isinstance(value, (list, tuple)):
+            return f"{path} must be a list, got {value!r}"
+        inner = get_args(kind)[0]
+        return next(filter(None, (problem_with(path, inner, entry, metadata) for entry in value)), "")
+    allowed = (int, float) if kind is float else kind
+    if not isinstance(value, allowed) or (kind is not bool and isinstance(value, bool)):
+        return f"{path} must be {kind.__name__}, got {value!r}"
+    if metadata["choices"] and value not in metadata["choices"]:
+        return f"{path} must be one of {', '.join(metadata['choices'])}, got {value!r}"
+    low, high = metadata["low"], metadata["high"]
+    if low is not None and not low <= value <= high:  # also refuses NaN
+        return f"{path} must lie in [{low:g}, {high:g}], got {value!r}"
+    if kind is str and "\0" in value:
+        return f"{path} must not hold a NUL character"
+    if kind is float and value != value:
+        return f"{path} must be a number, got {value!r}"
+    return ""

@@ -1,0 +1,82 @@
+"""Rigid transforms in numpy: 4x4 float64 matrices `T_target_source`, quaternions in ROS order (x, y, z, w)."""
+
+import numpy as np
+
+
+def make_transform(R: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """[4, 4] from a rotation [3, 3] and a translation [3]."""
+    T = np.eye(4)
+    T[:3, :3] = R
+    T[:3, 3] = t
+    return T
+
+
+def invert(T: np.ndarray) -> np.ndarray:
+    """Inverse of a rigid transform [4, 4]; exact, without a matrix inversion."""
+    R_inverse = T[:3, :3].T
+    return make_transform(R_inverse, -R_inverse @ T[:3, 3])
+
+
+def transform_points(T_target_source: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Move points [N, 3] (any float dtype, kept) from the source frame to the target frame."""
+    R = T_target_source[:3, :3].astype(points.dtype)
+    t = T_target_source[:3, 3].astype(points.dtype)
+    return points @ R.T + t
+
+
+def quaternion_to_matrix(quaternion: np.ndarray) -> np.ndarray:
+    """[3, 3] rotation from (x, y, z, w). Raises ValueError unless the norm is 1 within 1e-2 (then renormalised)."""
+    q = np.asarray(quaternion, dtype=np.float64)
+    norm = float(np.linalg.norm(q))
+    if not abs(norm - 1.0) < 1e-2:
+        raise ValueError(f"quaternion (x, y, z, w) = {q.tolist()} has norm {norm:.3g}, expected 1")
+    x, y, z, w = q / norm
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def matrix_to_quaternion(R: np.ndarray) -> np.ndarray:
+    """(x, y, z, w) float64 with w >= 0 from a rotation [3, 3], by the largest-diagonal method (stable everywhere)."""
+    m00, m11, m22 = R[0, 0], R[1, 1], R[2, 2]
+    four_squares = np.array([1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22, 1 + m00 + m11 + m22])
+    largest = int(np.argmax(four_squares))
+    products = {  # 4 * q_i * q_largest, for each of x, y, z, w
+        0: [four_squares[0], R[1, 0] + R[0, 1], R[0, 2] + R[2, 0], R[2, 1] - R[1, 2]],
+        1: [R[1, 0] + R[0, 1], four_squares[1], R[2, 1] + R[1, 2], R[0, 2] - R[2, 0]],
+        2: [R[0, 2] + R[2, 0], R[2, 1] + R[1, 2], four_squares[2], R[1, 0] - R[0, 1]],
+        3: [R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1], four_squares[3]],
+    }
+    q = np.array(products[largest]) / (2 * np.sqrt(four_squares[largest]))
+    q /= np.linalg.norm(q)
+    return q if q[3] >= 0 else -q
+
+
+def pose_from_vector(values) -> np.ndarray:
+    """[4, 4] from seven numbers x y z qx qy qz qw, the form in which YAML files give extrinsics."""
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape != (7,) or not np.isfinite(values).all():
+        raise ValueError(f"a pose needs seven finite numbers x y z qx qy qz qw, got {values.tolist()}")
+    return make_transform(quaternion_to_matrix(values[3:]), values[:3])
+
+
+def pose_to_vector(T: np.ndarray) -> list[float]:
+    """The inverse of `pose_from_vector`."""
+    return [*map(float, T[:3, 3]), *map(float, matrix_to_quaternion(T[:3, :3]))]
+
+
+def yaw_of(T: np.ndarray) -> float:
+    """Heading in radians, (-pi, pi], of a pose in a frame whose z points up."""
+    return float(np.arctan2(T[1, 0], T[0, 0]))
+
+
+def is_rigid(T: np.ndarray, tolerance: float = 1e-3) -> bool:
+    """True for a finite [4, 4] with an orthonormal, right-handed rotation."""
+    if T.shape != (4, 4) or not np.isfinite(T).all() or not np.allclose(T[3], [0, 0, 0, 1]):
+        return False
+    R = T[:3, :3]
+    return bool(np.allclose(R @ R.T, np.eye(3), atol=tolerance) and np.linalg.det(R) > 0)

@@ -1,0 +1,1 @@
+"""From sensor data to what the networks eat: image tensors, voxels, projections."""
