@@ -1,0 +1,23 @@
+# make demo: the main job on real data, report in out/demo. make test: the tests. Both set everything up first.
+SHELL := /bin/bash
+IN_ENV := . scripts/env.sh &&
+
+.PHONY: setup demo test test-slow lint clean
+
+setup:
+	@scripts/setup.sh
+
+demo: setup
+	@$(IN_ENV) vxp demo --out out/demo
+
+test: setup
+	@$(IN_ENV) python -m pytest test -m "not slow"
+
+test-slow: setup
+	@$(IN_ENV) python -m pytest test -m slow
+
+lint: setup
+	@$(IN_ENV) ruff check . && ruff format --check . && codespell
+
+clean:
+	rm -rf .venv build install log out

@@ -1,0 +1,26 @@
+"""Tell the robot where it is on a place map: ros2 launch vxp_ros localize.launch.py map:=MAP"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from vxp_ros.ros.launching import FLAG, argument, existing, lifecycle_node, node_arguments, rviz
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                "map", description="place map to localize on: a folder made by the mapper or vxp map build"
+            ),
+            *node_arguments("localizer.yaml"),
+            argument("rviz", "false", "show the candidates in RViz", FLAG),
+            OpaqueFunction(function=check_map),
+            lifecycle_node("localizer", {"map": "map.path"}),
+            rviz(),
+        ]
+    )
+
+
+def check_map(context):
+    path = existing(LaunchConfiguration("map").perform(context), "map")
+    context.launch_configurations["map"] = path

@@ -1,0 +1,149 @@
+"""What the launch files share: their arguments, and a lifecycle node brought up with them.
+
+Written against the `launch` and `launch_ros` of Humble, Jazzy and Kilted. A launch argument beats the YAML file, and
+the YAML file beats the default: only arguments that the user gave are passed on, after the file.
+"""
+
+import os
+from pathlib import Path
+
+from launch.actions import DeclareLaunchArgument, EmitEvent, GroupAction, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnProcessStart
+from launch.events import matches_action
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from lifecycle_msgs.msg import Transition
+
+from ..core.resources import find_config
+
+FLAG = ["true", "false"]
+
+
+def node_arguments(params_file: str) -> list[DeclareLaunchArgument]:
+    """The arguments that every node of ours takes."""
+    return [
+        argument("namespace", "", "namespace of the node, e.g. robot1; all topics are relative to it"),
+        argument("use_sim_time", "false", "take the time from /clock (bags, simulators); never true on a robot", FLAG),
+        argument("params_file", str(find_config(params_file)), "YAML file with parameters"),
+        argument("log_level", "info", "debug, info, warn, error or fatal"),
+        argument("autostart", "true", "configure and activate the node at once", FLAG),
+        argument("use_lifecycle_manager", "false", "leave the transitions to nav2's lifecycle manager", FLAG),
+        argument("respawn", "false", "start the node again when it dies", FLAG),
+        argument("image_topic", "/camera/image_raw", "images of the camera"),
+        argument("camera_info_topic", "", "its calibration; empty: camera_info beside the image topic"),
+        argument("points_topic", "/points", "LiDAR clouds"),
+        argument("odom_topic", "", "odometry; empty: odom"),
+        argument("modality", "", "camera, lidar or both; empty: as in params_file"),
+        argument("base_frame", "", "the robot's base frame; empty: as in params_file"),
+        argument("weights", "", "model folder, or the name of a shipped one; empty: as in params_file"),
+        argument("device", "", "auto, cpu, cuda or cuda:N; empty: as in params_file"),
+        argument("bag", "", "rosbag2 folder to play with /clock; forces use_sim_time"),
+        argument("bag_rate", "1.0", "speed of the playback"),
+    ]
+
+
+def argument(name: str, default: str, description: str, choices: list[str] | None = None) -> DeclareLaunchArgument:
+    return DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
+
+
+def lifecycle_node(executable: str, overrides: dict[str, str]) -> OpaqueFunction:
+    """A node of ours with the arguments above; `overrides` maps more launch arguments to parameters."""
+    arguments_to_parameters = {
+        "modality": "input.modality",
+        "base_frame": "frames.base",
+        "weights": "model.weights",
+        "device": "model.device",
+        **overrides,
+    }
+
+    def start(context):
+        def value(name):
+            return LaunchConfiguration(name).perform(context)
+
+        given = {parameter: value(name) for name, parameter in arguments_to_parameters.items() if value(name)}
+        parameters = {parameter: as_flag(text) for parameter, text in given.items()}
+        node = LifecycleNode(
+            package="vxp_ros",
+            executable=executable,
+            name=f"vxp_{executable}",
+            namespace=value("namespace"),
+            parameters=[value("params_file"), {"use_sim_time": uses_sim_time(value), **parameters}],
+            remappings=remappings(value),
+            arguments=["--ros-args", "--log-level", value("log_level")],
+            output="screen",
+            emulate_tty=True,
+            respawn=value("respawn") == "true",
+            respawn_delay=1.0,
+        )
+        brings_itself_up = value("autostart") == "true" and value("use_lifecycle_manager") == "false"
+        return [*(autostart(node) if brings_itself_up else []), node, *bag_player(node, value)]
+
+    return OpaqueFunction(function=start)
+
+
+def as_flag(text: str) -> str | bool:
+    return text == "true" if text in FLAG else text
+
+
+def uses_sim_time(value) -> bool:
+    return value("use_sim_time") == "true" or bool(value("bag"))
+
+
+def remappings(value) -> list[tuple[str, str]]:
+    """From the node's relative names to the topics that the user named. TF follows the namespace, as in nav2."""
+    image = value("image_topic")
+    camera_info = value("camera_info_topic") or f"{image.rpartition('/')[0]}/camera_info"
+    pairs = [("image", image), ("image/compressed", f"{image}/compressed"), ("camera_info", camera_info)]
+    pairs += [("points", value("points_topic")), ("/tf", "tf"), ("/tf_static", "tf_static")]
+    return pairs + ([("odom", value("odom_topic"))] if value("odom_topic") else [])
+
+
+def autostart(node: LifecycleNode) -> list[RegisterEventHandler]:
+    """Configure on every process start (so also after a respawn), activate once configured."""
+
+    def change(transition: int) -> EmitEvent:
+        return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition))
+
+    configure = OnProcessStart(target_action=node, on_start=[change(Transition.TRANSITION_CONFIGURE)])
+    activate = OnStateTransition(
+        target_lifecycle_node=node,
+        start_state="configuring",
+        goal_state="inactive",
+        entities=[change(Transition.TRANSITION_ACTIVATE)],
+    )
+    return [RegisterEventHandler(configure), RegisterEventHandler(activate)]
+
+
+def bag_player(node: LifecycleNode, value) -> list[RegisterEventHandler]:
+    """Play the bag of argument `bag` once the node is active, so that no message is lost to a loading model."""
+    if not value("bag"):
+        return []
+    player = Node(
+        package="vxp_ros",
+        executable="bag_player",
+        arguments=[existing(value("bag"), "bag"), "--clock", "100", "--rate", value("bag_rate")],
+        output="screen",
+    )
+    active = OnStateTransition(target_lifecycle_node=node, goal_state="active", entities=[GroupAction([player])])
+    return [RegisterEventHandler(active)]
+
+
+def existing(path: str, name: str) -> str:
+    """`path` made absolute. Raises FileNotFoundError at once rather than let a node fail later."""
+    absolute = Path(os.path.expandvars(path)).expanduser().absolute()
+    if not absolute.exists():
+        raise FileNotFoundError(f"launch argument {name}:={path}: {absolute} does not exist")
+    return str(absolute)
+
+
+def rviz() -> OpaqueFunction:
+    """RViz with our view, when the argument `rviz` is true."""
+
+    def start(context):
+        if LaunchConfiguration("rviz").perform(context) != "true":
+            return []
+        return [Node(package="rviz2", executable="rviz2", arguments=["-d", str(find_config("vxp.rviz"))])]
+
+    return OpaqueFunction(function=start)
