@@ -1,6 +1,7 @@
 """Drive once and get a place map: ros2 launch vxp_ros build_map.launch.py map_name:=campus"""
 
 from launch import LaunchDescription
+
 from vxp_ros.ros.launching import argument, lifecycle_node, node_arguments
 
 

@@ -3,6 +3,7 @@
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
+
 from vxp_ros.ros.launching import FLAG, argument, existing, lifecycle_node, node_arguments, rviz
 
 
