@@ -56,7 +56,7 @@ build_fingerprint() {
 install_packages() {
   local version lock pip_arguments=()
   version=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-  rm -rf "$VXP_VENV" build install log
+  rm -rf "$VXP_VENV"
   if [ -n "${VXP_ROS_DISTRO:-}" ]; then
     echo "setup: Python $version, ROS 2 $VXP_ROS_DISTRO as sourced"
     "$PYTHON" -m venv --system-site-packages "$VXP_VENV"
@@ -77,9 +77,14 @@ run_pip() { "$VXP_VENV/bin/python" -m pip install --quiet --disable-pip-version-
 
 build_package() {
   echo "setup: building the ROS package (about a minute)"
-  mkdir -p log
-  local log=log/setup-build.txt
-  python -m colcon --log-base log build --symlink-install --packages-select vxp_ros \
+  # CMake refuses include paths inside the source tree, and .venv is inside ours: build from links beside it.
+  local log=log/setup-build.txt source=build/src/vxp_ros
+  rm -rf build install log
+  mkdir -p log "$source"
+  for part in CMakeLists.txt package.xml msg srv vxp_ros vxp_training launch config weights; do
+    ln -s "$PWD/$part" "$source/$part"
+  done
+  python -m colcon --log-base log build --base-paths build/src --symlink-install \
     --cmake-args "-DPython3_EXECUTABLE=$VXP_VENV/bin/python" -DBUILD_TESTING=OFF > "$log" 2>&1 \
     || { tail -40 "$log" >&2; stop "colcon build failed; the whole output is in $log"; }
 }

@@ -1,0 +1,58 @@
+"""From the nearest descriptors to an answer: candidates best first, and whether to believe the best one."""
+
+import numpy as np
+
+from .config import MatchSettings
+from .datatypes import Candidate, Modality, Recognition, Status
+from .place_map import PlaceMap
+
+# How many more neighbours than candidates are fetched, so that the margin can look past places beside the best one.
+MARGIN_POOL = 50
+
+
+def find_candidates(place_map: PlaceMap, vector: np.ndarray, against: Modality, settings: MatchSettings):
+    """Rank the map's places by descriptor distance. vector: [D] float32. Returns tuple[Candidate, ...], best first."""
+    ids, distances = place_map.search(vector, against, settings.top_k + MARGIN_POOL)
+    positions = np.array([place_map.place(place_id).T_map_base[:3, 3] for place_id in ids]).reshape(-1, 3)
+    return tuple(
+        make_candidate(place_map, ids[i], distances[i], margin(i, positions, distances, settings.exclusion_radius))
+        for i in range(min(settings.top_k, len(ids)))
+    )
+
+
+def make_candidate(place_map: PlaceMap, place_id: int, distance: float, margin_to_other: float) -> Candidate:
+    place = place_map.place(place_id)
+    return Candidate(
+        place_id=int(place_id),
+        stamp_ns=place.stamp_ns,
+        distance=float(distance),
+        score=float(np.exp(-distance)),
+        margin=margin_to_other,
+        T_map_base=place.T_map_base,
+    )
+
+
+def margin(row: int, positions: np.ndarray, distances: np.ndarray, exclusion_radius: float) -> float:
+    """Distance gap from entry `row` to the best entry that lies elsewhere; inf when all of them are the same place."""
+    is_elsewhere = np.linalg.norm(positions - positions[row], axis=1) > exclusion_radius
+    return float(distances[is_elsewhere].min() - distances[row]) if is_elsewhere.any() else float("inf")
+
+
+def judge(candidates: tuple[Candidate, ...], settings: MatchSettings) -> tuple[Status, str]:
+    """Decide what the best candidate is worth: OK, NO_MATCH or AMBIGUOUS, and why in words."""
+    if not candidates:
+        return Status.NO_MATCH, "the map holds no place with such a descriptor"
+    best = candidates[0]
+    if best.distance > settings.max_distance:
+        return (
+            Status.NO_MATCH,
+            f"best distance {best.distance:.3f} is above match.max_distance {settings.max_distance:g}",
+        )
+    if best.margin < settings.min_margin:
+        return Status.AMBIGUOUS, f"margin {best.margin:.3f} is below match.min_margin {settings.min_margin:g}"
+    return Status.OK, f"place {best.place_id} at distance {best.distance:.3f}"
+
+
+def refusal(stamp_ns: int, modality: Modality, status: Status, message: str) -> Recognition:
+    """The answer to a query that got no search: bad input, or no map to search."""
+    return Recognition(stamp_ns=stamp_ns, modality=modality, status=status, message=message)

@@ -1,0 +1,101 @@
+"""The middle of the design's picture: frame in, descriptor, search, answer out. Everything that localizes calls this."""
+
+import cv2
+import numpy as np
+
+from .candidates import find_candidates, judge, refusal
+from .config import KeyframeSettings, MatchSettings
+from .datatypes import Frame, Image, Modality, Place, Recognition, Status
+from .encoder import Encoder
+from .errors import BadInput, MapError
+from .geometry import transform_points
+from .place_map import PlaceMap
+from .preprocessing.pointcloud import thin
+from .stopwatch import Stopwatch
+
+
+class PlaceRecognizer:
+    """Recognises frames on a place map, and makes the places of a new one.
+
+    encoder: the network. place_map: the map to search; None until one is loaded. settings: what to match against what.
+    """
+
+    def __init__(self, encoder: Encoder, place_map: PlaceMap | None = None, settings: MatchSettings | None = None):
+        self.encoder = encoder
+        self.place_map = place_map
+        self.settings = settings or MatchSettings()
+
+    def recognize(self, frame: Frame) -> Recognition:
+        """Answer "where is this frame?". Never raises on data: bad input is an answer too."""
+        place_map, settings, watch = self.place_map, self.settings, Stopwatch()
+        modality = self.query_modality(frame)
+        if place_map is None or len(place_map) == 0:
+            return refusal(frame.stamp_ns, modality, Status.NO_MAP, "no map is loaded, or it is empty")
+        try:
+            against = self.map_modality(modality, place_map)
+            descriptor = self.encoder.describe(frame, modality, watch.stage_ms)
+            with watch.stage("search"):
+                candidates = find_candidates(place_map, descriptor.vector, against, settings)
+        except BadInput as problem:
+            return refusal(frame.stamp_ns, modality, Status.BAD_INPUT, str(problem))
+        except MapError as problem:
+            return refusal(frame.stamp_ns, modality, Status.NO_MAP, str(problem))
+        status, message = judge(candidates, settings)
+        return Recognition(frame.stamp_ns, modality, status, message, candidates, descriptor, watch.stage_ms)
+
+    def query_modality(self, frame: Frame) -> Modality:
+        """What to describe the frame by: as set, else by the LiDAR if the frame and the model have it."""
+        if self.settings.query != "auto":
+            return self.settings.query
+        return "lidar" if frame.points is not None and "lidar" in self.encoder.modalities else "camera"
+
+    def map_modality(self, query: Modality, place_map: PlaceMap) -> Modality:
+        """Which descriptors to search: as set, else the query's own kind, else what the map has (one shared space)."""
+        wanted = query if self.settings.against == "auto" else self.settings.against
+        if wanted in place_map.modalities:
+            return wanted
+        if self.settings.against == "auto" and place_map.modalities:
+            return place_map.modalities[0]
+        raise MapError(f"the map holds {' and '.join(place_map.modalities) or 'no'} descriptors, but none by {wanted}")
+
+    def make_place(self, frame: Frame, T_map_base: np.ndarray, keyframe: KeyframeSettings, drive: int = 0) -> Place:
+        """A place for a map, with a descriptor of every sensor that the frame and the model share.
+
+        T_map_base: [4, 4]. Raises BadInput when no sensor gives a usable descriptor.
+        """
+        modalities = available_modalities(frame, self.encoder)
+        return Place(
+            stamp_ns=frame.stamp_ns,
+            T_map_base=T_map_base,
+            descriptors={modality: self.encoder.describe(frame, modality).vector for modality in modalities},
+            T_odom_base=frame.T_odom_base,
+            drive=drive,
+            cloud=small_cloud(frame, keyframe.cloud_voxel),
+            thumbnail=thumbnail(next(iter(frame.images.values()), None), keyframe.thumbnail_width),
+        )
+
+
+def available_modalities(frame: Frame, encoder: Encoder) -> list[Modality]:
+    """What this frame can be described by. Raises BadInput when there is nothing."""
+    present = {"camera": bool(frame.images), "lidar": frame.points is not None}
+    modalities = [modality for modality in encoder.modalities if present.get(modality, False)]
+    if not modalities:
+        raise BadInput("no_sensor", f"the frame holds nothing that the model {encoder.model_id} can describe")
+    return modalities
+
+
+def small_cloud(frame: Frame, voxel: float) -> np.ndarray | None:
+    """The frame's points in the base frame, thinned to one per voxel of `voxel` metres: [M, 3] float32."""
+    if frame.points is None or voxel == 0:
+        return None
+    points = thin(frame.points[:, :3], voxel)
+    return points if frame.T_base_lidar is None else transform_points(frame.T_base_lidar, points)
+
+
+def thumbnail(image: Image | None, width: int) -> bytes:
+    """A JPEG `width` pixels wide for people to look at; empty without an image."""
+    if image is None or width == 0:
+        return b""
+    height = max(1, round(image.pixels.shape[0] * width / image.pixels.shape[1]))
+    small = cv2.resize(image.pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
