@@ -80,3 +80,22 @@ def is_rigid(T: np.ndarray, tolerance: float = 1e-3) -> bool:
         return False
     R = T[:3, :3]
     return bool(np.allclose(R @ R.T, np.eye(3), atol=tolerance) and np.linalg.det(R) > 0)
+
+
+def interpolate(T_a: np.ndarray, T_b: np.ndarray, ratio: float) -> np.ndarray:
+    """The pose `ratio` of the way from T_a to T_b (0 gives T_a): straight line, and slerp of the rotation."""
+    q_a, q_b = matrix_to_quaternion(T_a[:3, :3]), matrix_to_quaternion(T_b[:3, :3])
+    if q_a @ q_b < 0:  # q and -q are one rotation: take the short way round
+        q_b = -q_b
+    angle = np.arccos(np.clip(q_a @ q_b, -1.0, 1.0))
+    if angle < 1e-6:
+        q = (1 - ratio) * q_a + ratio * q_b
+    else:
+        q = (np.sin((1 - ratio) * angle) * q_a + np.sin(ratio * angle) * q_b) / np.sin(angle)
+    t = (1 - ratio) * T_a[:3, 3] + ratio * T_b[:3, 3]
+    return make_transform(quaternion_to_matrix(q / np.linalg.norm(q)), t)
+
+
+def rotation_angle(R: np.ndarray) -> float:
+    """The angle in radians, [0, pi], of a rotation [3, 3]."""
+    return float(np.arccos(np.clip((np.trace(R) - 1) / 2, -1.0, 1.0)))
