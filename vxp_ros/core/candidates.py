@@ -10,12 +10,19 @@ from .place_map import PlaceMap
 MARGIN_POOL = 50
 
 
-def find_candidates(place_map: PlaceMap, vector: np.ndarray, against: Modality, settings: MatchSettings):
-    """Rank the map's places by descriptor distance. vector: [D] float32. Returns tuple[Candidate, ...], best first."""
-    ids, distances = place_map.search(vector, against, settings.top_k + MARGIN_POOL)
+def find_candidates(
+    place_map: PlaceMap, vector: np.ndarray, against: Modality, settings: MatchSettings
+) -> tuple[Candidate, ...]:
+    """Rank the map's places by descriptor distance, best first. vector: [D] float32."""
+    pool = settings.top_k + MARGIN_POOL
+    ids, distances = place_map.search(vector, against, pool)
     positions = np.array([place_map.place(place_id).T_map_base[:3, 3] for place_id in ids]).reshape(-1, 3)
+    # Places outside the pool are at least as far as its last; there are none when the pool was not filled.
+    beyond = float(distances[-1]) if len(ids) == pool else float("inf")
     return tuple(
-        make_candidate(place_map, ids[i], distances[i], margin(i, positions, distances, settings.exclusion_radius))
+        make_candidate(
+            place_map, ids[i], distances[i], margin(i, positions, distances, settings.exclusion_radius, beyond)
+        )
         for i in range(min(settings.top_k, len(ids)))
     )
 
@@ -32,10 +39,16 @@ def make_candidate(place_map: PlaceMap, place_id: int, distance: float, margin_t
     )
 
 
-def margin(row: int, positions: np.ndarray, distances: np.ndarray, exclusion_radius: float) -> float:
-    """Distance gap from entry `row` to the best entry that lies elsewhere; inf when all of them are the same place."""
+def margin(
+    row: int, positions: np.ndarray, distances: np.ndarray, exclusion_radius: float, beyond: float = float("inf")
+) -> float:
+    """Distance gap from entry `row` to the best entry that lies elsewhere.
+
+    positions: [m, 3]; distances: [m], ascending. beyond: the least distance that entries not listed can have, which
+    counts when all listed ones are the same place; inf when none is left out.
+    """
     is_elsewhere = np.linalg.norm(positions - positions[row], axis=1) > exclusion_radius
-    return float(distances[is_elsewhere].min() - distances[row]) if is_elsewhere.any() else float("inf")
+    return float(np.min(distances[is_elsewhere], initial=beyond) - distances[row])
 
 
 def judge(candidates: tuple[Candidate, ...], settings: MatchSettings) -> tuple[Status, str]:

@@ -45,7 +45,8 @@ class Frame:
     """One moment's sensor data. Either part may be absent (a camera-only or LiDAR-only rig).
 
     points: [N, 4] float32 x y z intensity in the LiDAR frame, finite. rings: [N] uint16 ring index, if the driver
-    gives one. T_odom_base: where odometry saw the base at `stamp_ns`, if there is odometry.
+    gives one. T_odom_base: where odometry saw the base at `stamp_ns`, if there is odometry. cameras: calibrations of
+    cameras that gave no image this time; the LiDAR is described as a camera sees it, whether or not it took a picture.
     """
 
     stamp_ns: int
@@ -54,6 +55,7 @@ class Frame:
     rings: np.ndarray | None = None
     T_base_lidar: np.ndarray | None = None
     T_odom_base: np.ndarray | None = None
+    cameras: dict[str, Camera] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -75,11 +75,12 @@ def yaw_of(T: np.ndarray) -> float:
 
 
 def is_rigid(T: np.ndarray, tolerance: float = 1e-3) -> bool:
-    """True for a finite [4, 4] with an orthonormal, right-handed rotation."""
-    if T.shape != (4, 4) or not np.isfinite(T).all() or not np.allclose(T[3], [0, 0, 0, 1]):
+    """True for a finite [4, 4], or a stack of them [..., 4, 4], with orthonormal, right-handed rotations."""
+    if T.shape[-2:] != (4, 4) or not np.isfinite(T).all() or not np.allclose(T[..., 3, :], [0, 0, 0, 1]):
         return False
-    R = T[:3, :3]
-    return bool(np.allclose(R @ R.T, np.eye(3), atol=tolerance) and np.linalg.det(R) > 0)
+    R = T[..., :3, :3]
+    is_orthonormal = np.abs(R @ np.swapaxes(R, -1, -2) - np.eye(3)) <= tolerance
+    return bool(is_orthonormal.all() and (np.linalg.det(R) > 0).all())
 
 
 def interpolate(T_a: np.ndarray, T_b: np.ndarray, ratio: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The middle of the design's picture: frame in, descriptor, search, answer out. Everything that localizes calls this."""
+"""The middle of the design's picture: frame in, descriptor, search, answer out. All that localizes calls this."""
 
 import cv2
 import numpy as np
@@ -77,8 +77,9 @@ class PlaceRecognizer:
 
 def available_modalities(frame: Frame, encoder: Encoder) -> list[Modality]:
     """What this frame can be described by. Raises BadInput when there is nothing."""
-    present = {"camera": bool(frame.images), "lidar": frame.points is not None}
-    modalities = [modality for modality in encoder.modalities if present.get(modality, False)]
+    has_camera, has_lidar = bool(frame.images), frame.points is not None
+    present = {"camera": has_camera, "lidar": has_lidar, "fused": has_camera and has_lidar}
+    modalities = [modality for modality in encoder.modalities if present[modality]]
     if not modalities:
         raise BadInput("no_sensor", f"the frame holds nothing that the model {encoder.model_id} can describe")
     return modalities

@@ -1,0 +1,111 @@
+"""The command line's edges: quick help, exit codes, one sentence per error, commands of other packages."""
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+import typer
+
+from vxp_ros import __version__
+from vxp_ros.cli import main
+from vxp_ros.cli.main import run, sentence
+from vxp_ros.core.errors import MapError
+
+
+def test_help_names_every_command_and_loads_nothing_heavy():
+    code = (
+        "import sys; from vxp_ros.cli.main import run; code = run(['--help']);"
+        "heavy = {'torch', 'cv2', 'faiss', 'numpy', 'rclpy', 'matplotlib'} & set(sys.modules);"
+        "sys.exit(f'imports {heavy}' if heavy else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("map", "query", "doctor", "demo", "bag", "model"):
+        assert command in done.stdout
+
+
+def test_version(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"vxp_ros {__version__}"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["map", "build"], ["query", "a", "b", "--model", "m", "--query", "x"]]
+)
+def test_wrong_usage_fails_with_1_not_with_the_2_of_partial(arguments, capsys):
+    assert run(arguments) == 1
+    assert "Usage" in capsys.readouterr().err
+
+
+def test_an_error_is_one_sentence(capsys, tmp_path):
+    assert run(["map", "check", str(tmp_path / "nowhere")]) == 1
+    errors = capsys.readouterr().err
+    assert "nowhere" in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert "Traceback" not in errors
+
+
+def test_debug_shows_the_traceback(capsys, tmp_path):
+    assert run(["--debug", "map", "check", str(tmp_path / "nowhere")]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_sentences():
+    assert sentence(MapError("no such map")) == "no such map"
+    assert "'vxp_ros[cpu,demo]'" in sentence(ModuleNotFoundError("No module named 'faiss'", name="faiss"))
+    assert sentence(FileNotFoundError(2, "No such file or directory", "x.yaml")) == "x.yaml: No such file or directory"
+    assert sentence(FileNotFoundError("config/ not found")) == "config/ not found"
+
+
+def hello() -> None:
+    """A command of another package."""
+    print("hello from elsewhere")
+
+
+group = typer.Typer()
+
+
+@group.command("inner")
+def inner() -> None:
+    raise typer.Exit(2)
+
+
+@group.command("other")
+def other() -> None:
+    """A second one, so that typer keeps the group."""
+
+
+number = 7
+
+
+def plug_in(monkeypatch, **named: str):
+    """Pretend that packages with these entry points are installed."""
+    entries = [EntryPoint(name, value, "vxp.commands") for name, value in named.items()]
+    monkeypatch.setattr(main, "entry_points", lambda group: entries if group == "vxp.commands" else [])
+    monkeypatch.setitem(sys.modules, "vxp_test_plugin", sys.modules[__name__])
+
+
+def test_functions_and_apps_of_packages_become_commands(monkeypatch, capsys):
+    plug_in(monkeypatch, hello="vxp_test_plugin:hello", group="vxp_test_plugin:group")
+    assert run(["hello"]) == 0
+    assert "hello from elsewhere" in capsys.readouterr().out
+    assert run(["group", "inner"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("lost", "vxp_no_such_package:app", "ModuleNotFoundError"),
+        ("torn", "vxp_test_plugin:missing", "AttributeError"),
+        ("odd", "vxp_test_plugin:number", "no typer app"),
+        ("demo", "vxp_test_plugin:hello", "the name is taken"),
+        ("map", "vxp_test_plugin:hello", "the name is taken"),
+    ],
+)
+def test_a_broken_plug_in_costs_one_warning(monkeypatch, caplog, capsys, name, value, reason):
+    plug_in(monkeypatch, **{name: value})
+    assert run(["--version"]) == 0
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert reason in caplog.text
+    assert name in caplog.text

@@ -1,0 +1,76 @@
+"""`vxp map` on short bags: what is built, what is refused, and what a partial source does."""
+
+import json
+
+import pytest
+
+from vxp_ros.cli.main import run
+
+
+def build(source, out, model, *more) -> int:
+    return run(["map", "build", source, "--out", str(out), "--model", model, *map(str, more)])
+
+
+def test_build_info_check(place_map, capsys, tmp_path):
+    assert run(["map", "check", str(place_map)]) == 0
+    assert run(["map", "info", str(place_map), "--json", str(tmp_path / "info.json")]) == 0
+    report = json.loads((tmp_path / "info.json").read_text())
+    assert report["places"] == 6
+    assert report["modalities"] == ["camera", "lidar"]
+    assert report["extent_m"][0] == pytest.approx(20.0)
+    assert report["map_id"].startswith("town.v1-")
+    assert report["map_id"] in capsys.readouterr().out
+
+
+def test_min_travel_selects_keyframes(source, model, tmp_path):
+    assert build(source, tmp_path / "sparse", model, "--min-travel", 7.9, "--json", tmp_path / "r.json") == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["places"] == 3
+    assert report["problems"] == {}
+    assert report["saved"]
+    assert report["bytes"] > 0
+
+
+def test_an_existing_map_is_replaced_only_when_asked(source, model, tmp_path, capsys):
+    assert build(source, tmp_path / "m", model) == 0
+    assert build(source, tmp_path / "m", model) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert build(source, tmp_path / "m", model, "--overwrite") == 0
+
+
+def test_a_partial_source_saves_nothing_unless_allowed(worn_source, model, tmp_path, capsys):
+    assert build(worn_source, tmp_path / "m", model, "--json", tmp_path / "r.json") == 2
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["problems"] == {"too_few_points": 1}
+    assert not report["saved"]
+    assert not (tmp_path / "m").exists()
+    assert "--allow-partial" in capsys.readouterr().out
+
+    assert build(worn_source, tmp_path / "m", model, "--allow-partial") == 2
+    assert run(["map", "check", str(tmp_path / "m")]) == 0
+
+
+@pytest.mark.parametrize("bad", ["bag:/nowhere", "nonsense", "kitti:/nowhere:00"])
+def test_a_missing_source_is_one_sentence(bad, model, tmp_path, capsys):
+    assert build(bad, tmp_path / "m", model) == 1
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_missing_model_is_one_sentence(source, tmp_path, capsys):
+    assert build(source, tmp_path / "m", str(tmp_path / "no_model")) == 1
+    errors = capsys.readouterr().err.strip()
+    assert "no_model" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_damaged_map_does_not_pass(place_map, tmp_path, capsys):
+    import shutil
+
+    copy = tmp_path / "maps"
+    shutil.copytree(place_map.parent, copy, symlinks=True)
+    victim = next(copy.glob("town.v1-*/descriptors_lidar.npy"))
+    data = bytearray(victim.read_bytes())
+    data[-1] ^= 1
+    victim.write_bytes(data)
+    assert run(["map", "check", str(copy / "town")]) == 1
+    assert "descriptors_lidar.npy" in capsys.readouterr().err

@@ -1,0 +1,332 @@
+"""Map safety: a disk that fails or fills up, a power cut at each step of a save, and several processes at once."""
+
+import errno
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from map_samples import copy_root, generation_of, make_map, tree_hash, version_folder
+from map_saver import load_in_place, save_in_place, start_saver
+
+from vxp_ros.core import fsio
+from vxp_ros.core.errors import MapError
+from vxp_ros.core.map_folder import VERSION_PATTERN, debris
+from vxp_ros.core.map_store import load_map, save_map
+
+
+@pytest.fixture
+def tmp_path(tmp_path):
+    """In memory where that is possible: these tests save a thousand times, and wait for no real flush."""
+    if not Path("/dev/shm").is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+class PowerCut(BaseException):
+    """Ends a save at one step; no later step happens either, so nothing is tidied up."""
+
+
+class Disk:
+    """Counts the steps of a save; step number `fail_at`, or each from there on, fails. fault: an errno; None: a cut."""
+
+    def __init__(self, fail_at: int = 1 << 30, fault: int | None = None, stays_broken: bool = False):
+        self.fail_at, self.fault, self.stays_broken = fail_at, fault, stays_broken
+        self.steps: list[tuple[str, Path]] = []
+
+    def __call__(self, operation: str, path: Path) -> None:
+        self.steps.append((operation, path))
+        is_due = len(self.steps) == self.fail_at or (self.stays_broken and len(self.steps) > self.fail_at)
+        if not is_due:
+            return
+        if self.fault is None:
+            raise PowerCut
+        raise OSError(self.fault, os.strerror(self.fault), str(path))
+
+    def run(self, save) -> str:
+        """Save on this disk: "saved", "refused" or "cut"."""
+        fsio.before_step = self
+        try:
+            save()
+            return "saved"
+        except (MapError, OSError):
+            return "refused"
+        except PowerCut:
+            return "cut"
+        finally:
+            fsio.before_step = None
+
+
+def steps_of(path: Path, generation: int) -> int:
+    disk = Disk()
+    assert disk.run(lambda: save_map(make_map(generation), path, overwrite=True)) == "saved"
+    return len(disk.steps)
+
+
+@pytest.mark.parametrize("stays_broken", [False, True], ids=["one call", "all calls from there on"])
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
+def test_every_failing_call_leaves_a_whole_map(town, fault, stays_broken, record_property):
+    save_map(make_map(1), town, overwrite=True)  # from now on each save also removes a version
+    count, refused = steps_of(town, 1), 0
+    for n in range(1, count + 1):
+        old, new = n, n + 1
+        outcome = Disk(n, fault, stays_broken).run(lambda g=new: save_map(make_map(g), town, overwrite=True))
+        found = generation_of(load_map(town))
+        if outcome == "saved":  # then only the removal of an old version failed
+            assert found == new
+        else:
+            refused += 1
+            # A disk that dies for good right after the swap cannot take it back: then the new map is there, whole.
+            assert found == old or (stays_broken and found == new)
+        if not stays_broken:
+            assert not [path for path in town.parent.iterdir() if ".tmp-" in path.name or ".link-" in path.name]
+        assert not debris(town.parent, "town")
+        if found == new:
+            continue
+        save_map(make_map(new), town, overwrite=True)
+    record_property("failing calls", count)
+    record_property("saves refused", refused)
+    record_property("broken maps", 0)
+    assert count / 2 < refused < count
+
+
+def test_the_fault_harness_catches_a_naive_saver(tmp_path):
+    """The same fault at each write of the in-place saver leaves a mix of two maps nearly always."""
+    folder, broken, writes = tmp_path / "naive", 0, 14
+    for n in range(1, writes + 1):
+        save_in_place(make_map(1), folder)
+        assert Disk(n, errno.ENOSPC).run(lambda: save_in_place(make_map(2), folder)) == "refused"
+        try:
+            generation_of(load_in_place(folder))
+        except Exception:
+            broken += 1
+    assert broken > writes / 2
+
+
+def test_a_first_save_that_fails_leaves_nothing(tmp_path):
+    path = tmp_path / "new" / "town"
+    count = steps_of(tmp_path / "old" / "town", 1)
+    for n in range(1, count):
+        if Disk(n, errno.EIO).run(lambda: save_map(make_map(2), path)) == "refused":
+            assert not path.is_symlink()
+            assert not [entry for entry in tmp_path.glob("new/*") if entry.name != ".town.lock"]
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def lose_unflushed(steps: list[tuple[str, Path]], how: str) -> None:
+    """What a power cut may do to files that were written but not flushed before the last step."""
+    written = {path for operation, path in steps if operation == "write"}
+    flushed = {path for operation, path in steps[:-1] if operation == "fsync"}
+    for path in filter(Path.exists, written - flushed):
+        data = path.read_bytes()
+        path.write_bytes({"dropped": b"", "zeroed": bytes(len(data)), "torn": data[: len(data) // 2]}[how])
+
+
+def undo_unflushed_names(steps: list[tuple[str, Path]], root: Path, old_target: str) -> None:
+    """What a power cut may do to names that were changed after the last flush of their folder."""
+    last_flush = max(i for i, step in enumerate(steps) if (step == ("fsync", root) and i + 1 < len(steps)) or i == 0)
+    for operation, path in reversed(steps[last_flush:-1]):
+        if operation == "replace":
+            path.unlink()
+            path.symlink_to(old_target)
+        if operation == "rename":
+            path.rename(root / "town.tmp-00000000")
+
+
+def test_a_power_cut_at_each_step_leaves_a_whole_map(tmp_path, record_property):
+    """Every prefix of the steps of a save; for each, what was not flushed is kept or lost in several ways."""
+    fresh, root, crashed = tmp_path / "fresh", tmp_path / "maps", tmp_path / "crashed"
+    save_map(make_map(1), fresh / "town")
+    states, n, outcome = 0, 0, "cut"
+    while outcome == "cut":
+        n += 1
+        copy_root(fresh, root)
+        disk = Disk(n, stays_broken=True)
+        outcome = disk.run(lambda: save_map(make_map(2), root / "town", overwrite=True))
+        root.rename(crashed)
+        for how, is_undone in itertools.product(["kept", "dropped", "zeroed", "torn"], [False, True]):
+            copy_root(crashed, root)
+            if outcome == "cut" and how != "kept":
+                lose_unflushed(disk.steps[:n], how)
+            if outcome == "cut" and is_undone:
+                undo_unflushed_names(disk.steps[:n], root, (fresh / "town").readlink().name)
+            assert generation_of(load_map(root / "town")) in ((1, 2) if outcome == "cut" else (2,))
+            assert not debris(root, "town")
+            states += 1
+            shutil.rmtree(root)
+        shutil.rmtree(crashed)
+    record_property("steps", n - 1)
+    record_property("states, all whole", states)
+    assert n > 40
+
+
+@pytest.mark.parametrize("how", ["dropped", "zeroed", "torn"])
+def test_the_power_cut_harness_catches_a_saver_that_does_not_flush(town, how):
+    disk = Disk()
+    disk.run(lambda: save_map(make_map(2), town, overwrite=True))
+    final = version_folder(town)
+    written = [("write", final / path.name) for operation, path in disk.steps if operation == "write"]
+    lose_unflushed(written, how)
+    with pytest.raises(MapError):
+        load_map(town)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A real disk of 1 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs root and the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_at_any_point(small_disk, record_property):
+    """With k bytes free: success is reported exactly when the new map is there; else the old one is, whole."""
+    path, saved, levels = small_disk / "town", 0, 100
+    save_map(make_map(0), path)
+    used = sum(file.stat().st_blocks * 512 for file in version_folder(path).iterdir())
+    for level in range(levels):
+        old = generation_of(load_map(path))
+        free = os.statvfs(small_disk).f_bavail * 4096
+        (small_disk / "filler").write_bytes(bytes(max(0, free - level * 2 * used // levels)))
+        outcome = Disk().run(lambda g=old + 1: save_map(make_map(g), path, overwrite=True))
+        assert generation_of(load_map(path)) == old + (outcome == "saved")
+        saved += outcome == "saved"
+        (small_disk / "filler").unlink()
+        assert not debris(small_disk, "town")
+    record_property("fill levels", levels)
+    record_property("saved", saved)
+    record_property("refused", levels - saved)
+    assert 10 < saved < 90
+
+
+@contextmanager
+def without_privileges():
+    """Root may write everywhere: be nobody for a while."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_a_folder_without_write_permission(town, tmp_path):
+    tmp_path.chmod(0o755)
+    (town.parent / "town.tmp-0123abcd").mkdir()
+    town.parent.chmod(0o555)
+    try:
+        with without_privileges():
+            assert generation_of(load_map(town)) == 1
+            with pytest.raises(MapError, match="was not saved: Permission denied"):
+                save_map(make_map(2), town, overwrite=True)
+            assert generation_of(load_map(town)) == 1
+    finally:
+        town.parent.chmod(0o755)
+    assert debris(town.parent, "town") == [town.parent / "town.tmp-0123abcd"]
+
+
+def test_a_map_that_may_not_be_read(town, tmp_path):
+    tmp_path.chmod(0o755)
+    (version_folder(town) / "clouds.npy").chmod(0)
+    with without_privileges(), pytest.raises(MapError, match=r"cannot be read: Permission denied .*clouds.npy"):
+        load_map(town)
+
+
+def test_a_file_where_the_root_should_be(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(MapError, match=r"was not saved: .*(File exists|Not a directory)"):
+        save_map(make_map(), tmp_path / "file" / "town")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_two_writers_and_a_reader(tmp_path, record_property):
+    """Two processes save the same map over and over while this one opens it all the time."""
+    path, saves = tmp_path / "town", 40
+    save_map(make_map(1), path)
+    writers = [start_saver("atomic", path, first, saves) for first in (1000, 2000)]
+    opens, seen = 0, set()
+    while any(writer.poll() is None for writer in writers) or opens < 300:
+        seen.add(generation_of(load_map(path)))
+        opens += 1
+    for first, writer in zip((1000, 2000), writers, strict=True):
+        assert writer.communicate()[0].split()[-1] == str(first + saves - 1).encode()
+    assert generation_of(load_map(path)) in {999 + saves + 1000, 999 + saves}
+    assert not debris(tmp_path, "town")
+    record_property("saves", 2 * saves)
+    record_property("opens meanwhile", opens)
+    record_property("different maps seen", len(seen))
+    record_property("errors", 0)
+    assert len(seen) > 5
+
+
+def test_a_second_writer_is_told_who_the_first_is(town, monkeypatch):
+    monkeypatch.setattr("vxp_ros.core.map_folder.LOCK_WAIT_S", 0.0)
+    before = tree_hash(town.parent)
+    with (
+        fsio.lock(town.parent / ".town.lock", 0),
+        pytest.raises(MapError, match=f"is being saved by process {os.getpid()} on .*; try again"),
+    ):
+        save_map(make_map(2), town, overwrite=True)
+    assert tree_hash(town.parent) == before
+    save_map(make_map(2), town, overwrite=True)
+
+
+def test_the_lock_of_a_dead_process_is_taken_over(town):
+    script = f"""
+import sys, time
+from pathlib import Path
+from vxp_ros.core import fsio
+with fsio.lock(Path({str(town.parent / ".town.lock")!r}), 0):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+    holder = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(MapError, match=f"by process {holder.pid} on"):
+        save_map(make_map(2), town, overwrite=True)
+    assert generation_of(load_map(town)) == 1  # reading needs no lock
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    assert VERSION_PATTERN.fullmatch(save_map(make_map(2), town, overwrite=True).path.readlink().name)
+    assert f"process {os.getpid()} on" in (town.parent / ".town.lock").read_text()
+
+
+def test_a_reader_that_two_saves_overtake_starts_again(town, monkeypatch):
+    """The version that the link named vanishes between the look at the link and the read."""
+    from vxp_ros.core import map_reader
+
+    read, calls = map_reader.read_map, []
+
+    def overtaken(folder, digest):
+        calls.append(folder.name)
+        if len(calls) == 1:
+            monkeypatch.setattr(map_reader, "read_map", read)  # the saves read what they wrote
+            save_map(make_map(2), town, overwrite=True)
+            save_map(make_map(3), town, overwrite=True)
+        return read(folder, digest)
+
+    monkeypatch.setattr(map_reader, "read_map", overtaken)
+    assert generation_of(load_map(town)) == 3
+
+
+def test_each_flush_in_the_records_is_a_real_one(town, monkeypatch):
+    """The power cuts above believe what the steps say; here the steps are compared with the calls to the system."""
+    real, flushed, disk = os.fsync, [], Disk()
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (flushed.append(descriptor), real(descriptor)))
+    assert disk.run(lambda: save_map(make_map(2), town, overwrite=True)) == "saved"
+    steps = [path for operation, path in disk.steps if operation == "fsync"]
+    assert len(flushed) == len(steps) == 16 + 3  # each file, its folder, and the root after the rename and the swap

@@ -1,0 +1,210 @@
+"""Map safety: kills while saving, flipped bits, cut, missing, extra and swapped files. Each with a naive control that
+the same harness must catch. VXP_KILLS and VXP_FLIPS set the counts (a release runs 1000 and 2000)."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from map_samples import copy_root, generation_of, make_map, rebind, version_folder
+from map_saver import load_in_place, save_in_place, start_saver
+
+from vxp_ros.core.errors import MapError
+from vxp_ros.core.map_folder import debris
+from vxp_ros.core.map_store import check_map, load_map, save_map
+
+KILLS = int(os.environ.get("VXP_KILLS", "50"))
+FLIPS = int(os.environ.get("VXP_FLIPS", "500"))
+LONGEST_LIFE_S = 0.1  # of a child, after its first save
+
+
+def kill_while_saving(scheme: str, path: Path, first: int, rng: random.Random) -> int:
+    """Let a child save in a tight loop and kill it at a random moment after its first save.
+
+    Returns the last generation whose save had returned.
+    """
+    child = start_saver(scheme, path, first, 1_000_000)
+    try:
+        acknowledged = child.stdout.readline()
+        time.sleep(rng.uniform(0, LONGEST_LIFE_S))
+        assert child.poll() is None, "the child died by itself"
+    finally:
+        child.send_signal(signal.SIGKILL)
+        acknowledged += child.communicate()[0]
+    return int(acknowledged[: acknowledged.rindex(b"\n")].split()[-1])
+
+
+def is_broken(load, path: Path, acknowledged: int) -> bool:
+    """True unless a map loads that is, in all its parts, the last acknowledged one or the one after it."""
+    try:
+        return generation_of(load(path)) not in (acknowledged, acknowledged + 1)
+    except Exception:
+        return True
+
+
+def test_kills_while_saving_leave_the_old_map_or_the_new_one(tmp_path, record_property):
+    rng, corrupt, leftovers, killed_inside = random.Random(1), 0, [], 0
+    for i in range(KILLS):
+        acknowledged = kill_while_saving("atomic", tmp_path / "town", 1000 * i, rng)
+        killed_inside += bool(debris(tmp_path, "town"))
+        corrupt += is_broken(load_map, tmp_path / "town", acknowledged)
+        leftovers.append(len(debris(tmp_path, "town")))
+    record_property("kills", KILLS)
+    record_property("that left a broken save behind", killed_inside)
+    record_property("corrupt maps", corrupt)
+    assert corrupt == 0
+    assert max(leftovers) == 0
+    assert len(list(tmp_path.iterdir())) <= 4  # link, lock, this version and the one before
+    assert killed_inside > KILLS / 4  # else the kills did not test much
+
+
+def test_the_kill_harness_catches_a_naive_saver(tmp_path, record_property):
+    rng, kills = random.Random(2), max(20, KILLS // 3)
+    corrupt = 0
+    for i in range(kills):
+        acknowledged = kill_while_saving("in-place", tmp_path / "naive", 1000 * i, rng)
+        corrupt += is_broken(load_in_place, tmp_path / "naive", acknowledged)
+    record_property("kills", kills)
+    record_property("corrupt maps of the naive saver", corrupt)
+    assert corrupt > kills / 2
+
+
+def flip_bits(folder: Path, load, rng: random.Random) -> list[str]:
+    """Flip one bit of one file, load, flip it back; FLIPS times. Returns the files whose flips the loader accepted."""
+    files, accepted = sorted(folder.iterdir()), []
+    sizes = [file.stat().st_size for file in files]
+    for i in range(FLIPS):
+        # Every second flip by size, so that every byte counts the same; the others by file, so that small ones count.
+        file = rng.choices(files, sizes)[0] if i % 2 else rng.choice([file for file in files if file.stat().st_size])
+        good = file.read_bytes()
+        bad = bytearray(good)
+        bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
+        file.write_bytes(bad)
+        try:
+            load()
+            accepted.append(file.name)
+        except Exception as problem:
+            assert isinstance(problem, MapError) or load.__name__ == "naive", f"{file.name}: {problem!r}"
+        file.write_bytes(good)
+    return accepted
+
+
+def test_flipped_bits_are_refused(town, record_property):
+    accepted = flip_bits(version_folder(town), lambda: load_map(town), random.Random(3))
+    record_property("flips", FLIPS)
+    record_property("accepted", len(accepted))
+    assert not accepted
+    assert generation_of(load_map(town)) == 1
+
+
+def test_the_flip_harness_catches_a_naive_loader(tmp_path, record_property):
+    save_in_place(make_map(generation=1), tmp_path / "naive")
+
+    def naive():
+        load_in_place(tmp_path / "naive")
+
+    accepted = flip_bits(tmp_path / "naive", naive, random.Random(3))
+    record_property("flips", FLIPS)
+    record_property("accepted by the naive loader", len(accepted))
+    assert len(accepted) > FLIPS / 2
+
+
+def test_cut_files_are_refused_by_size(town, record_property):
+    rng, cuts = random.Random(4), 0
+    for file in sorted(version_folder(town).iterdir()):
+        good = file.read_bytes()
+        for size in {0, 1, len(good) // 2, len(good) - 1, *(rng.randrange(len(good)) for _ in range(5))}:
+            file.write_bytes(good[:size])
+            found = "damaged or changed" if file.name == "manifest.json" else f"has {size} bytes, expected {len(good)}"
+            with pytest.raises(MapError, match=f"{file.name}.*{found}"):
+                load_map(town)
+            cuts += 1
+        file.write_bytes(good + b"\0")
+        with pytest.raises(MapError, match=file.name):
+            load_map(town)
+        file.write_bytes(good)
+    record_property("cuts, all refused", cuts)
+    assert generation_of(load_map(town)) == 1
+
+
+def test_missing_files_are_refused(town):
+    for file in sorted(version_folder(town).iterdir()):
+        away = file.rename(town.parent / "away")
+        with pytest.raises(MapError, match=f"lacks {file.name}|has no manifest.json"):
+            load_map(town)
+        away.rename(file)
+    assert generation_of(load_map(town)) == 1
+
+
+@pytest.mark.parametrize("name", ["extra.npy", ".hidden", "manifest.json.bak", "index_fused.faiss", "a folder/x"])
+def test_extra_files_are_refused(town, name):
+    extra = version_folder(town) / name
+    if extra.parent != version_folder(town):
+        extra.parent.mkdir()
+    extra.write_bytes(b"")
+    with pytest.raises(MapError, match=r"extra|plain file"):
+        load_map(town)
+
+
+def test_files_swapped_between_two_maps_are_refused(town):
+    other = version_folder(save_map(make_map(generation=2), town.with_name("city")).path)
+    names = [file.name for file in version_folder(town).iterdir()]
+    differing = [name for name in names if (other / name).read_bytes() != (version_folder(town) / name).read_bytes()]
+    assert len(differing) >= 10
+    for name in differing:
+        file = version_folder(town) / name
+        good = file.read_bytes()
+        file.write_bytes((other / name).read_bytes())
+        with pytest.raises(MapError, match=name):
+            load_map(town)
+        file.write_bytes(good)
+    assert generation_of(load_map(town)) == 1
+
+
+def test_a_link_in_place_of_a_file_is_refused_even_with_the_right_content(town):
+    for file in sorted(version_folder(town).iterdir()):
+        away = file.rename(town.parent / "away")
+        file.symlink_to(away)
+        with pytest.raises(MapError, match=f"{file.name} is no plain file"):
+            load_map(town)
+        file.unlink()
+        away.rename(file)
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(town):
+    file = version_folder(town) / "clouds.npy"
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(MapError, match="no plain file"):
+        load_map(town)
+
+
+@pytest.mark.parametrize("name", ["../town.lock", "/etc/passwd", "sub/file.npy", "..", "ID.npy", "a\nb", ""])
+def test_a_manifest_that_lists_other_names_is_refused_even_with_the_right_hash(town, name):
+    files = check_map(town)["files"]
+    entries = {file: {"bytes": size, "sha256": "0" * 64} for file, size in files.items()}
+    rebind(town, files={**entries, name: {"bytes": 0, "sha256": "0" * 64}})
+    with pytest.raises(MapError, match="files are not those of format 1"):
+        load_map(town)
+
+
+def test_a_version_folder_can_be_named_directly_and_is_checked_all_the_same(town):
+    folder = version_folder(town)
+    assert generation_of(load_map(folder)) == 1
+    copied = copy_root(town.parent, town.parent.with_name("elsewhere")) / folder.name
+    assert load_map(copied).map_id == folder.name
+    text = (copied / "manifest.json").read_text()
+    (copied / "manifest.json").write_text(text.replace('"generation": 1', '"generation": 7'))
+    with pytest.raises(MapError, match="damaged or changed"):
+        load_map(copied)
+
+
+def test_a_renamed_version_folder_is_refused(town):
+    folder = version_folder(town)
+    renamed = folder.rename(folder.with_name("town.v1-000000000000"))
+    with pytest.raises(MapError, match="expected 000000000000"):
+        load_map(renamed)
+    with pytest.raises(MapError, match="no map"):
+        load_map(renamed.rename(folder.with_name("plain")))

@@ -1,0 +1,268 @@
+"""Model folders: written whole or not at all, verified when read."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import safetensors.torch
+import torch
+import yaml
+from vxp_samples import lite
+
+from vxp_ros.core import fsio
+from vxp_ros.core.errors import ModelError
+from vxp_ros.core.model_store import (
+    RECIPE_FILE,
+    WEIGHTS_FILE,
+    find_model,
+    find_recipe,
+    init_model,
+    load_model,
+    model_id_of,
+    save_model,
+)
+from vxp_ros.core.models import build_model
+from vxp_ros.core.models.recipe import Recipe
+
+
+def camera_only() -> Recipe:
+    return replace(lite(), name="eye", modalities=["camera"])
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A model folder that no test changes, and its id."""
+    folder = tmp_path_factory.mktemp("models") / "eye"
+    torch.manual_seed(0)
+    return folder, save_model(camera_only(), build_model(camera_only()), folder)
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A copy to damage."""
+    copy = tmp_path / "eye"
+    copy.mkdir()
+    for name in (RECIPE_FILE, WEIGHTS_FILE):
+        (copy / name).write_bytes((saved[0] / name).read_bytes())
+    return copy
+
+
+# --- whole and well ---
+
+
+def test_what_is_saved_is_what_is_loaded(saved):
+    folder, model_id = saved
+    model = load_model(folder)
+    torch.manual_seed(0)
+    expected = build_model(camera_only()).state_dict()
+    assert model.recipe == camera_only() and model.model_id == model_id
+    assert not model.network.training
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.network.state_dict().items())
+    assert sorted(os.listdir(folder)) == [WEIGHTS_FILE, RECIPE_FILE]
+    assert sorted(os.listdir(folder.parent)) == [folder.name]  # no debris
+
+
+def test_id_is_the_name_and_twelve_hex_digits(saved):
+    name, digits = saved[1].rsplit("-", 1)
+    assert name == "eye" and len(digits) == 12 and int(digits, 16) >= 0
+
+
+def test_id_changes_with_weights_and_preprocessing_and_with_nothing_else(saved):
+    recipe, weights = camera_only(), (saved[0] / WEIGHTS_FILE).read_bytes()
+    base = model_id_of(recipe, weights)
+    assert base == saved[1]
+    same = [
+        replace(recipe, trained_on="Town", commit="abc"),
+        replace(recipe, image=replace(recipe.image, weights="/home/me/dino.pth")),
+    ]
+    other = [
+        replace(recipe, normalise=False),
+        replace(recipe, image=replace(recipe.image, mean=[0.5, 0.5, 0.51])),
+        replace(recipe, lidar=replace(recipe.lidar, max_points=9)),
+        replace(recipe, paper_compat=replace(recipe.paper_compat, resize_no_antialias=True)),
+    ]
+    assert {model_id_of(each, weights) for each in same} == {base}
+    assert len({base, model_id_of(recipe, weights + b"x"), *(model_id_of(each, weights) for each in other)}) == 6
+
+
+def test_untrained_models_are_reproducible_whatever_the_folder(tmp_path):
+    ids = [init_model("vxp_lite", tmp_path / name, seed) for name, seed in [("a", 0), ("b", 0), ("c", 1)]]
+    assert ids[0] == ids[1] != ids[2]
+    content = yaml.safe_load((tmp_path / "a" / RECIPE_FILE).read_text())
+    assert content["trained_on"].startswith("nothing: random with seed 0")
+    assert content["image"]["weights"] == ""
+
+
+def test_making_a_model_leaves_the_random_numbers_of_the_caller_alone(tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    init_model("vxp_lite", tmp_path / "a")
+    load_model(tmp_path / "a")
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_recipe_of_the_users_own(tmp_path):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**yaml.safe_load(find_recipe("vxp_lite").read_text()),
+                                                       "name": "mine", "modalities": ["camera"]}))  # fmt: skip
+    assert init_model(tmp_path / "mine.yaml", tmp_path / "out").startswith("mine-")
+    assert load_model(tmp_path / "out").network.lidar is None
+
+
+def test_trunk_weights_of_the_users_file_end_in_the_model(tmp_path):
+    torch.manual_seed(3)
+    network = build_model(camera_only())
+    trunk = tmp_path / "trunk.safetensors"
+    safetensors.torch.save_file(network.camera.backbone.encoder.state_dict(), trunk)
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(find_recipe("vxp_lite").read_text().replace("image:\n", f"image:\n  weights: {trunk}\n"))
+    init_model(recipe, tmp_path / "out")
+    loaded = load_model(tmp_path / "out")
+    assert "trunk.safetensors" in loaded.recipe.trained_on and str(tmp_path) not in loaded.recipe.trained_on
+    expected = network.camera.backbone.encoder._conv_stem.weight
+    assert torch.equal(loaded.network.camera.backbone.encoder._conv_stem.weight, expected)
+
+
+# --- refused ---
+
+
+def test_existing_folder_is_never_touched(folder):
+    before = (folder / WEIGHTS_FILE).read_bytes()
+    with pytest.raises(ModelError, match="exists already"):
+        init_model("vxp_lite", folder)
+    assert (folder / WEIGHTS_FILE).read_bytes() == before
+
+
+def test_weights_that_are_not_finite_are_neither_saved_nor_loaded(tmp_path, folder):
+    network = build_model(camera_only())
+    network.camera.pooling.p.data.fill_(torch.nan)
+    with pytest.raises(ModelError, match=r"not saved: camera.pooling.p holds NaN"):
+        save_model(camera_only(), network, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    change_tensors(folder, lambda tensors: tensors | {"camera.pooling.p": torch.full((1,), torch.inf)})
+    with pytest.raises(ModelError, match=r"camera.pooling.p holds NaN or infinity"):
+        load_model(folder)
+
+
+def change_tensors(folder, change) -> None:
+    tensors = safetensors.torch.load_file(folder / WEIGHTS_FILE)
+    safetensors.torch.save_file(change(tensors), folder / WEIGHTS_FILE)
+
+
+def without(tensors, name):
+    return {key: tensor for key, tensor in tensors.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: without(t, "camera.pooling.p"), "1 tensors are missing, the first is camera.pooling.p"),
+        (lambda t: {**t, "lidar.gem.p": torch.ones(1)}, "1 tensors are not part of it, the first is lidar.gem.p"),
+        (lambda t: {**t, "camera.pooling.p": torch.ones(2)}, r"camera.pooling.p has shape \[2\], expected \[1\]"),
+        (lambda t: {**t, "camera.pooling.p": torch.ones(1).half()}, "camera.pooling.p has type torch.float16"),
+        (lambda t: {"weight": torch.ones(3, 3)}, "tensors are missing"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(folder, change, words):
+    change_tensors(folder, change)
+    with pytest.raises(ModelError, match=words):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 100, -1])
+def test_truncated_weights_are_refused(folder, kept):
+    path = folder / WEIGHTS_FILE
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ModelError, match="damaged or no safetensors file"):
+        load_model(folder)
+
+
+def test_pickles_are_never_opened(folder):
+    class Malicious:
+        def __reduce__(self):
+            return (exec, ("raise SystemExit('this file ran code')",))
+
+    torch.save(Malicious(), folder / WEIGHTS_FILE)
+    with pytest.raises(ModelError, match="damaged or no safetensors file"):
+        load_model(folder)
+
+
+def test_a_lying_header_is_refused(folder):
+    header = json.dumps({"camera.pooling.p": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}).encode()
+    (folder / WEIGHTS_FILE).write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 16)
+    with pytest.raises(ModelError, match="damaged or no safetensors file"):
+        load_model(folder)
+
+
+def test_recipe_of_another_network_is_refused(folder):
+    recipe = folder / RECIPE_FILE
+    recipe.write_text(recipe.read_text().replace("- camera\n", "- camera\n- lidar\n"))
+    with pytest.raises(ModelError, match=r"does not fit .*tensors are missing, the first is lidar"):
+        load_model(folder)
+
+
+def test_missing_parts_are_named(folder):
+    (folder / WEIGHTS_FILE).unlink()
+    with pytest.raises(ModelError, match=f"cannot read the weights .*{WEIGHTS_FILE}"):
+        load_model(folder)
+    (folder / RECIPE_FILE).unlink()
+    with pytest.raises(ModelError, match=f"holds no {RECIPE_FILE}"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["", "no_such_model", "../weights", "/nowhere/at/all"])
+def test_models_that_are_not_there(name):
+    with pytest.raises(ModelError, match=r"vxp model init|shipped models"):
+        find_model(name)
+
+
+def test_recipes_that_are_not_there():
+    with pytest.raises(ModelError, match="one of vxp, vxp_lite"):
+        find_recipe("vxp_huge")
+
+
+def test_shipped_models_are_found_by_name(saved, tmp_path, monkeypatch):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "eye").symlink_to(saved[0])
+    monkeypatch.setattr("vxp_ros.core.model_store.share_folder", lambda: tmp_path)
+    assert load_model("eye").model_id == saved[1]
+    with pytest.raises(ModelError, match="shipped models: eye"):
+        find_model("ear")
+
+
+# --- all or nothing ---
+
+
+def test_any_failing_step_leaves_no_folder_and_no_debris(tmp_path, monkeypatch):
+    network = build_model(camera_only())
+    steps = []
+    monkeypatch.setattr(fsio, "before_step", lambda operation, path: steps.append(operation))
+    save_model(camera_only(), network, tmp_path / "count" / "eye")
+    assert "rename" in steps
+    for failing in range(steps.index("rename") + 1):
+        parent = tmp_path / f"fail{failing}"
+        monkeypatch.setattr(fsio, "before_step", fail_at(failing))
+        with pytest.raises(ModelError, match=r"cannot write the model .*No space left"):
+            save_model(camera_only(), network, parent / "eye")
+        monkeypatch.setattr(fsio, "before_step", None)
+        assert os.listdir(parent) == []
+
+
+def fail_at(number: int):
+    count = iter(range(1_000_000))
+
+    def before_step(operation, path):
+        if next(count) == number:
+            raise OSError(28, os.strerror(28))
+
+    return before_step
+
+
+def test_saved_by_one_process_and_loaded_by_another(saved):
+    """The id is a property of the files, not of the process."""
+    program = f"from vxp_ros.core.model_store import load_model; print(load_model({str(saved[0])!r}).model_id)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert result.stdout.strip() == saved[1], result.stderr

@@ -1,0 +1,203 @@
+"""From frame to answer with an encoder so small that its descriptors can be seen."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from vxp_ros.core.config import KeyframeSettings, MatchSettings
+from vxp_ros.core.datatypes import Camera, Descriptor, Frame, Image, Status
+from vxp_ros.core.errors import BadInput
+from vxp_ros.core.place_map import PlaceMap
+from vxp_ros.core.recognizer import PlaceRecognizer, small_cloud, thumbnail
+
+MODEL = "mean-0123456789ab"
+
+
+class MeanEncoder:
+    """Describes a frame by the mean of its points, or of its pixels: one shared space, as the real one has."""
+
+    def __init__(self, *modalities: str):
+        self.modalities, self.model_id = modalities, MODEL
+
+    def describe(self, frame: Frame, modality: str, stage_ms: dict | None = None) -> Descriptor:
+        if modality not in self.modalities:
+            raise BadInput("no_sensor", f"the model has no {modality} encoder")
+        if modality != "lidar" and not frame.images:
+            raise BadInput("no_image", "the frame has no image")
+        if modality != "camera" and frame.points is None:
+            raise BadInput("no_points", "the frame has no points")
+        if stage_ms is not None:
+            stage_ms[f"{modality}_encoder"] = 1.0
+        values = frame.points[:, 0] if modality == "lidar" else frame.images["camera"].pixels
+        return Descriptor(np.array([values.mean(), 0], np.float32), modality, MODEL)
+
+
+def frame_at(value: int, images: bool = True, points: bool = True) -> Frame:
+    pixels = np.full((40, 60, 3), value, np.uint8)
+    camera = Camera(60, 40, np.eye(3))
+    return Frame(
+        stamp_ns=1000 + value,
+        images={"camera": Image(pixels, camera)} if images else {},
+        points=np.full((50, 4), value, np.float32) if points else None,
+    )
+
+
+def recognizer_of(encoder: MeanEncoder, mapped: tuple[str, ...] = ("camera", "lidar"), **settings) -> PlaceRecognizer:
+    """A recogniser on a map of the values 0, 10... 90, which lie 100 m apart."""
+    recognizer = PlaceRecognizer(encoder, PlaceMap(dict.fromkeys(mapped, MODEL)), MatchSettings(**settings))
+    maker = PlaceRecognizer(MeanEncoder(*mapped))
+    for i in range(10):
+        T = np.eye(4)
+        T[0, 3] = 100 * i
+        recognizer.place_map.add(maker.make_place(frame_at(10 * i), T, KeyframeSettings()))
+    return recognizer
+
+
+@pytest.mark.parametrize("query, modality", [("auto", "lidar"), ("lidar", "lidar"), ("camera", "camera")])
+def test_a_frame_is_recognised(query, modality):
+    recognizer = recognizer_of(MeanEncoder("camera", "lidar"), query=query)
+    answer = recognizer.recognize(frame_at(42))
+    assert answer.status == Status.OK
+    assert answer.modality == answer.descriptor.modality == modality
+    assert [candidate.place_id for candidate in answer.candidates] == [4, 5, 3, 6, 2]
+    assert answer.candidates[0].distance == 2
+    assert answer.candidates[0].margin == 6
+    assert answer.candidates[0].T_map_base[0, 3] == 400
+    assert answer.stamp_ns == 1042
+    assert set(answer.stage_ms) == {f"{modality}_encoder", "search"}
+
+
+@pytest.mark.parametrize(
+    "mapped, query, against, used",
+    [
+        (("camera", "lidar"), "camera", "lidar", "camera"),
+        (("lidar",), "camera", "auto", "camera"),
+        (("camera",), "auto", "auto", "lidar"),
+    ],
+)
+def test_one_sensor_finds_what_the_other_has_mapped(mapped, query, against, used):
+    recognizer = recognizer_of(MeanEncoder("camera", "lidar"), mapped, query=query, against=against)
+    answer = recognizer.recognize(frame_at(70))
+    assert (answer.status, answer.modality) == (Status.OK, used)
+    assert answer.candidates[0].place_id == 7
+
+
+def test_auto_uses_the_sensor_that_frame_and_model_share():
+    both, camera = MeanEncoder("camera", "lidar"), MeanEncoder("camera")
+    assert PlaceRecognizer(both).query_modality(frame_at(1)) == "lidar"
+    assert PlaceRecognizer(both).query_modality(frame_at(1, points=False)) == "camera"
+    assert PlaceRecognizer(camera).query_modality(frame_at(1)) == "camera"
+
+
+def test_settings_decide_what_an_answer_is_worth():
+    encoder = MeanEncoder("camera", "lidar")
+    assert recognizer_of(encoder, max_distance=1.0).recognize(frame_at(42)).status == Status.NO_MATCH
+    answer = recognizer_of(encoder, min_margin=8.0).recognize(frame_at(42))
+    assert answer.status == Status.AMBIGUOUS
+    assert answer.candidates  # shown all the same
+    assert "match.min_margin" in answer.message
+
+
+def test_without_a_map_the_answer_says_so():
+    encoder = MeanEncoder("camera", "lidar")
+    for place_map in (None, PlaceMap({"camera": MODEL})):
+        answer = PlaceRecognizer(encoder, place_map).recognize(frame_at(1))
+        assert answer.status == Status.NO_MAP
+        assert answer.candidates == ()
+        assert answer.message
+
+
+@pytest.mark.parametrize(
+    "frame, query, words",
+    [
+        (frame_at(1, points=False), "lidar", "no points"),
+        (frame_at(1, images=False), "camera", "no image"),
+        (frame_at(1, images=False, points=False), "auto", "no image"),
+        (frame_at(1), "fused", "no fused encoder"),
+    ],
+)
+def test_bad_input_is_an_answer_and_no_exception(frame, query, words):
+    answer = recognizer_of(MeanEncoder("camera", "lidar"), query=query).recognize(frame)
+    assert answer.status == Status.BAD_INPUT
+    assert words in answer.message
+    assert answer.stamp_ns == frame.stamp_ns
+
+
+def test_a_descriptor_that_is_not_finite_is_bad_input():
+    frame = frame_at(1)
+    frame.points[:] = np.nan
+    answer = recognizer_of(MeanEncoder("camera", "lidar")).recognize(frame)
+    assert answer.status == Status.BAD_INPUT
+    assert "NaN" in answer.message
+
+
+def test_a_map_without_the_wanted_descriptors_is_no_map():
+    recognizer = recognizer_of(MeanEncoder("camera", "lidar"), ("camera",), query="camera", against="lidar")
+    answer = recognizer.recognize(frame_at(1))
+    assert answer.status == Status.NO_MAP
+    assert answer.message == "the map holds camera descriptors, but none by lidar"
+
+
+def test_make_place_describes_by_every_shared_sensor():
+    T_map_base, T_odom_base = np.eye(4), 2 * np.eye(4)
+    frame = replace(frame_at(30), T_odom_base=T_odom_base)
+    place = PlaceRecognizer(MeanEncoder("camera", "lidar")).make_place(frame, T_map_base, KeyframeSettings(), drive=3)
+    assert {modality: vector.tolist() for modality, vector in place.descriptors.items()} == {
+        "camera": [30, 0],
+        "lidar": [30, 0],
+    }
+    assert (place.stamp_ns, place.drive) == (1030, 3)
+    assert place.T_map_base is T_map_base
+    assert place.T_odom_base is T_odom_base
+    assert place.cloud.tolist() == [[30, 30, 30]]  # fifty points in one voxel
+
+
+@pytest.mark.parametrize(
+    "modalities, frame, made",
+    [
+        (("camera", "lidar"), frame_at(1, points=False), ["camera"]),
+        (("camera", "lidar"), frame_at(1, images=False), ["lidar"]),
+        (("lidar",), frame_at(1), ["lidar"]),
+        (("camera", "lidar", "fused"), frame_at(1), ["camera", "lidar", "fused"]),
+        (("camera", "lidar", "fused"), frame_at(1, points=False), ["camera"]),
+    ],
+)
+def test_a_place_has_a_descriptor_of_each_sensor_that_is_there(modalities, frame, made):
+    place = PlaceRecognizer(MeanEncoder(*modalities)).make_place(frame, np.eye(4), KeyframeSettings())
+    assert list(place.descriptors) == made
+    assert (place.cloud is None) == (frame.points is None)
+    assert (place.thumbnail == b"") == (not frame.images)
+
+
+def test_a_frame_that_the_model_cannot_describe_makes_no_place():
+    for encoder, frame in [
+        (MeanEncoder("camera"), frame_at(1, images=False)),
+        (MeanEncoder("fused"), frame_at(1, points=False)),
+        (MeanEncoder("camera", "lidar"), frame_at(1, images=False, points=False)),
+    ]:
+        with pytest.raises(BadInput, match="holds nothing that the model") as caught:
+            PlaceRecognizer(encoder).make_place(frame, np.eye(4), KeyframeSettings())
+        assert caught.value.reason == "no_sensor"
+
+
+def test_the_small_cloud_is_in_the_base_frame():
+    T_base_lidar = np.eye(4)
+    T_base_lidar[2, 3] = 1.5
+    cloud = small_cloud(replace(frame_at(2), T_base_lidar=T_base_lidar), voxel=0.3)
+    assert cloud.tolist() == [[2, 2, 3.5]]
+    assert cloud.dtype == np.float32
+    assert small_cloud(frame_at(2), voxel=0) is None
+    assert small_cloud(frame_at(2, points=False), voxel=0.3) is None
+
+
+def test_the_thumbnail_is_a_small_jpeg_in_the_right_colours():
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:, :, 0] = 200  # red
+    decoded = cv2.imdecode(np.frombuffer(thumbnail(Image(pixels), 30), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded.shape == (20, 30, 3)
+    np.testing.assert_allclose(decoded.mean(axis=(0, 1)), [0, 0, 200], atol=8)  # OpenCV reads blue first
+    assert thumbnail(None, 30) == b""
+    assert thumbnail(Image(pixels), 0) == b""
+    assert cv2.imdecode(np.frombuffer(thumbnail(Image(pixels[:1]), 2), np.uint8), cv2.IMREAD_COLOR).shape == (1, 2, 3)

@@ -1,0 +1,209 @@
+"""`vxp doctor`: is everything there that the nodes need, and if not, how to mend it."""
+
+import importlib
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ..core.errors import VxpError
+from ..core.resources import find_config
+from .output import DeviceOption, JsonOption, write_json
+
+# Older releases have published security holes (torch: CVE-2026-24747, Pillow: CVE-2026-40192).
+FLOORS = {"torch": (2, 10), "pillow": (12, 2)}
+# Every process with our Fast DDS profile takes a segment of 64 MiB; localizer, player, recorder and RViz take four.
+SHARED_MEMORY_BYTES = 4 * 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. fix: what to do about it, empty when all is well."""
+
+    level: Literal["OK", "WARN", "FAIL"]
+    name: str
+    text: str
+    fix: str = ""
+
+
+def doctor(
+    model: Annotated[str, typer.Option(help="Also check this model folder (or shipped name).")] = "",
+    map_path: Annotated[Path | None, typer.Option("--map", help="Also check this map, and that MODEL fits it.")] = None,
+    topics: Annotated[bool, typer.Option(help="Also list live sensor topics: publishers, QoS, rate.")] = False,
+    device: DeviceOption = "auto",
+    json_file: JsonOption = None,
+) -> None:
+    """Check devices, packages, ROS, and how model and map fit. Exit code 1 if anything fails."""
+    findings = []
+    for finding in examine(model, map_path, device, topics):
+        findings.append(finding)
+        print_finding(finding)
+    write_json(json_file, {"findings": [asdict(finding) for finding in findings]})
+    if any(finding.level == "FAIL" for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine(model: str, map_path: Path | None, device: str, topics: bool) -> Iterator[Finding]:
+    yield check_python(sys.version_info)
+    for distribution, floor in FLOORS.items():
+        yield check_floor(distribution, floor)
+    yield check_device()
+    yield check_import("spconv", "vxp_ros.core.models.sparse", "LiDAR networks")
+    yield check_import("faiss", "vxp_ros.core.index", "the map's search")
+    yield check_import("OpenCV", "cv2", "images")
+    yield from check_ros()
+    if model or map_path:
+        yield from check_model_and_map(model, map_path, device)
+    if topics:
+        yield from check_topics()
+
+
+def print_finding(finding: Finding) -> None:
+    color = {"OK": typer.colors.GREEN, "WARN": typer.colors.YELLOW, "FAIL": typer.colors.RED}[finding.level]
+    typer.echo(f"{typer.style(finding.level.ljust(4), fg=color)}  {finding.name}: {finding.text}")
+    if finding.fix:
+        typer.echo(f"      fix: {finding.fix}")
+
+
+def check_python(running) -> Finding:
+    text = f"{running[0]}.{running[1]} at {sys.executable}"
+    if (3, 10) <= tuple(running[:2]) <= (3, 13):
+        return Finding("OK", "Python", text)
+    return Finding("FAIL", "Python", text, "use Python 3.10 to 3.13: spconv has no wheels for others")
+
+
+def check_floor(distribution: str, floor: tuple[int, int]) -> Finding:
+    """A dependency must not be older than the release that closed its last known hole."""
+    wanted = ".".join(map(str, floor))
+    fix = f"{sys.executable} -m pip install '{distribution}>={wanted}'"
+    try:
+        installed = version(distribution)
+    except PackageNotFoundError:
+        return Finding("FAIL", distribution, "not installed", fix)
+    if parse_version(installed) >= floor:
+        return Finding("OK", distribution, installed)
+    return Finding("FAIL", distribution, f"{installed} is older than {wanted} and has known security holes", fix)
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """(2, 13, 0) from "2.13.0+cpu" or "2.13.0rc1"."""
+    return tuple(int(number) for number in re.match(r"\d+(\.\d+)*", text).group().split("."))
+
+
+def check_device() -> Finding:
+    try:
+        import torch
+    except ImportError as problem:
+        return Finding("FAIL", "device", f"torch does not import: {problem}", "install torch as named above")
+    if torch.cuda.is_available():
+        return Finding("OK", "device", f"CUDA: {torch.cuda.get_device_name()}; {os.cpu_count()} CPU cores")
+    return Finding("OK", "device", f"CPU with {os.cpu_count()} cores; no CUDA device (none is needed)")
+
+
+def check_import(name: str, module: str, purpose: str) -> Finding:
+    """Import the one module of ours that uses the package, so that a broken build of it shows here."""
+    try:
+        importlib.import_module(module)
+    except ImportError as problem:
+        fix = f"{sys.executable} -m pip install 'vxp_ros[cpu]' (or [cuda])"
+        return Finding("FAIL", name, f"needed by {purpose}, but: {problem}", fix)
+    return Finding("OK", name, f"works ({purpose})")
+
+
+def check_ros() -> Iterator[Finding]:
+    """Everything of ROS that can be checked without a running graph."""
+    if importlib.util.find_spec("rclpy") is None:
+        fix = "source /opt/ros/DISTRO/setup.bash, or install ROS 2 from PyPI with scripts/setup.sh"
+        yield Finding("WARN", "rclpy", "not found: the command line works, the nodes do not", fix)
+        return
+    try:
+        from ..ros.topic_check import middleware
+
+        rmw = middleware()
+    except ImportError as problem:
+        yield Finding("FAIL", "rclpy", f"found but broken: {problem}", "install ros-rmw-fastrtps-cpp beside ros-rclpy")
+        return
+    yield Finding("OK", "rclpy", f"ROS 2 {os.environ.get('ROS_DISTRO', '(ROS_DISTRO is not set)')}, {rmw}")
+    yield check_messages()
+    if "fastrtps" in rmw:
+        yield check_profile(os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", ""))
+        yield check_shared_memory(Path("/dev/shm"))
+
+
+def check_messages() -> Finding:
+    if importlib.util.find_spec("vxp_ros.msg"):
+        return Finding("OK", "messages", "vxp_ros.msg and vxp_ros.srv are built")
+    return Finding("FAIL", "messages", "vxp_ros.msg is not built, or its workspace is not sourced",
+                   "colcon build --symlink-install, then source install/local_setup.bash")  # fmt: skip
+
+
+def check_profile(path: str) -> Finding:
+    """Fast DDS loses large best-effort messages with its own defaults (rmw_fastrtps issues 576, 739)."""
+    fix = f"export FASTDDS_DEFAULT_PROFILES_FILE={find_config('fastdds_large_data.xml')} in every terminal"
+    if not path:
+        return Finding("WARN", "Fast DDS profile", "not set: best-effort clouds and images will be lost", fix)
+    if not Path(path).is_file():
+        return Finding("FAIL", "Fast DDS profile", f"{path} does not exist", fix)
+    return Finding("OK", "Fast DDS profile", path)
+
+
+def check_shared_memory(folder: Path) -> Finding:
+    if not folder.is_dir():
+        return Finding("WARN", "shared memory", f"{folder} does not exist", "messages go through UDP: use wired links")
+    info = os.statvfs(folder)
+    total, free = info.f_blocks * info.f_frsize, info.f_bavail * info.f_frsize
+    text = f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free in {folder}"
+    if free >= SHARED_MEMORY_BYTES:
+        return Finding("OK", "shared memory", text)
+    fix = "docker run --ipc=host or --shm-size=1g; remove files fastdds_* that killed processes left behind"
+    return Finding("WARN", "shared memory", f"{text}, every process needs 64 MiB", fix)
+
+
+def check_model_and_map(model: str, map_path: Path | None, device: str) -> Iterator[Finding]:
+    encoder = None
+    if model:
+        from ..core.encoder import Encoder
+
+        try:
+            encoder = Encoder.load(model, device)
+            what = f"{encoder.model_id}: {encoder.dimension} numbers by {' and '.join(encoder.modalities)}"
+            yield Finding("OK", "model", f"{what}, on {encoder.device}")
+        except VxpError as problem:
+            yield Finding("FAIL", "model", str(problem), "vxp model info, or give another folder")
+    if map_path:
+        yield check_map_file(map_path, encoder)
+
+
+def check_map_file(path: Path, encoder) -> Finding:
+    from ..core.map_store import load_map
+
+    try:
+        place_map = load_map(path, models=encoder and dict.fromkeys(encoder.modalities, encoder.model_id))
+    except VxpError as problem:
+        return Finding("FAIL", "map", str(problem), "build the map again with this model: vxp map build --overwrite")
+    fit = f", fits {encoder.model_id}" if encoder else ""
+    return Finding("OK", "map", f"{place_map.map_id}: {len(place_map)} places{fit}")
+
+
+def check_topics() -> Iterator[Finding]:
+    if importlib.util.find_spec("rclpy") is None:
+        yield Finding("FAIL", "topics", "cannot be listed without rclpy", "source ROS 2 first")
+        return
+    from ..ros.topic_check import watch_topics
+
+    reports = watch_topics()
+    if not reports:
+        fix = "start the drivers or a bag; compare ROS_DOMAIN_ID and ROS_AUTOMATIC_DISCOVERY_RANGE"
+        yield Finding("WARN", "topics", "no image, cloud or odometry is published in this ROS_DOMAIN_ID", fix)
+    for report in reports:
+        text = f"{report.type}, {report.publishers} publisher(s), {report.reliability}, {report.rate_hz:.1f} Hz"
+        is_heard = report.rate_hz > 0
+        fix = "" if is_heard else "the publisher sends nothing, or large messages are lost: see Fast DDS profile above"
+        yield Finding("OK" if is_heard else "WARN", f"topic {report.topic}", text, fix)

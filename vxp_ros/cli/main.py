@@ -1,0 +1,117 @@
+"""`vxp`: the command line. One file per command; more commands come from packages with entry points `vxp.commands`.
+
+An entry point's object is a `typer.Typer` (a group of commands) or a function (one command); its name is the
+command's. Commands import what is heavy inside their functions, so that `vxp --help` answers at once.
+"""
+
+import logging
+import sys
+import traceback
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated
+
+import typer
+
+from vxp_ros import __version__
+
+from ..core.errors import VxpError
+from . import bag, demo, doctor, map, model, query
+
+PLUGIN_GROUP = "vxp.commands"
+# The base of all errors of usage. typer takes it from click or, since 0.24, carries its own copy.
+UsageError = typer.BadParameter.__base__
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; return the exit code: 0 done, 1 failed, 2 done in part, 130 interrupted."""
+    logging.basicConfig(level=logging.WARNING, format="vxp: %(message)s", stream=sys.stderr)
+    try:
+        command = typer.main.get_command(make_app())
+        return command.main(args=arguments, prog_name="vxp", standalone_mode=False) or 0
+    except UsageError as problem:
+        problem.show()
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        print("vxp: interrupted", file=sys.stderr)
+        return 130
+    except (VxpError, OSError, ModuleNotFoundError) as problem:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        print(f"vxp: {sentence(problem)}", file=sys.stderr)
+        return 1
+
+
+def sentence(problem: Exception) -> str:
+    """An error as one sentence that says what to do."""
+    if isinstance(problem, ModuleNotFoundError):
+        return (
+            f"the Python package {problem.name} is missing in {sys.executable}: "
+            "pip install 'vxp_ros[cpu,demo]' (or [cuda,demo]) brings all that the commands use"
+        )
+    if isinstance(problem, OSError) and problem.filename and problem.strerror:
+        return f"{problem.filename}: {problem.strerror}"
+    return str(problem) or type(problem).__name__
+
+
+def make_app() -> typer.Typer:
+    """The app with all commands, those of installed packages included."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, help="Place recognition with cameras and LiDAR.")
+    app.callback()(options)
+    app.command("demo")(demo.demo)
+    app.add_typer(bag.app, name="bag")
+    app.add_typer(map.app, name="map")
+    app.add_typer(model.app, name="model")
+    app.command("query")(query.query)
+    app.command("doctor")(doctor.doctor)
+    for entry_point in sorted(entry_points(group=PLUGIN_GROUP), key=lambda entry: entry.name):
+        add_plugin(app, entry_point)
+    return app
+
+
+def options(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=lambda value: show_version(value),
+                                          help="Show the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:  # fmt: skip
+    """Place recognition with cameras and LiDAR: where am I, and have I been here?
+
+    Exit codes: 0 done, 1 failed, 2 done in part. SOURCE is bag:PATH, kitti:ROOT:SEQUENCE or nuscenes:ROOT[:SCENE].
+    """
+
+
+def show_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"vxp_ros {__version__}")
+        raise typer.Exit()
+
+
+def add_plugin(app: typer.Typer, entry_point: EntryPoint) -> None:
+    """Add another package's command; a broken one costs a warning, never the other commands."""
+    try:
+        command = entry_point.load()
+    except Exception as problem:
+        logging.warning("command %s of %s is left out: %s: %s", entry_point.name, owner(entry_point),
+                        type(problem).__name__, problem)  # fmt: skip
+        return
+    taken = {group.name for group in app.registered_groups} | {info.name for info in app.registered_commands}
+    if entry_point.name in taken:
+        logging.warning("command %s of %s is left out: the name is taken", entry_point.name, owner(entry_point))
+    elif isinstance(command, typer.Typer):
+        app.add_typer(command, name=entry_point.name)
+    elif callable(command):
+        app.command(entry_point.name)(command)
+    else:
+        logging.warning("command %s of %s is left out: %s is no typer app and no function", entry_point.name,
+                        owner(entry_point), entry_point.value)  # fmt: skip
+
+
+def owner(entry_point: EntryPoint) -> str:
+    return entry_point.dist.name if entry_point.dist else entry_point.value
+
+
+if __name__ == "__main__":
+    main()

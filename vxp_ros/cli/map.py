@@ -1,0 +1,154 @@
+"""`vxp map`: build a place map from recorded data, look at one, check one."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..core.errors import BadInput, MapError, SourceError
+from .output import PARTIAL, DeviceOption, JsonOption, ModelOption, length_of, print_table, track, write_json
+
+if TYPE_CHECKING:
+    from ..core.config import KeyframeSettings
+    from ..core.map_store import SavedMap
+    from ..core.place_map import PlaceMap
+    from ..core.recognizer import PlaceRecognizer
+
+app = typer.Typer(no_args_is_help=True, help="Build, show and check place maps.")
+MapArgument = Annotated[Path, typer.Argument(metavar="MAP", help="A place map: the folder or link that a build made.")]
+
+
+@app.command("build")
+def build_command(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="bag:PATH, kitti:ROOT:SEQ or nuscenes:ROOT[:SCENE].")],
+    out: Annotated[Path, typer.Option(metavar="MAP", help="Where the map goes; its last part is the map's name.")],
+    model: ModelOption,
+    overwrite: Annotated[bool, typer.Option(help="Replace the map (the version before is kept beside it).")] = False,
+    allow_partial: Annotated[bool, typer.Option(help="Save the map even if parts of the source are unusable.")] = False,
+    min_travel: Annotated[float, typer.Option(min=0, help="A new place after this many metres.")] = 1.0,
+    min_turn: Annotated[float, typer.Option(min=0, help="Or after this many radians.")] = 0.5,
+    device: DeviceOption = "auto",
+    json_file: JsonOption = None,
+) -> None:
+    """Build a place map from recorded sensor data with known poses.
+
+    Exit code 2: parts of the source were unusable; the map is saved only with --allow-partial.
+    """
+    from ..core.config import KeyframeSettings
+    from ..core.encoder import Encoder
+    from ..core.map_store import save_map
+    from ..core.recognizer import PlaceRecognizer
+    from ..sources import open_source
+
+    refuse_existing(out, overwrite)
+    frames = open_source(source)
+    recognizer = PlaceRecognizer(Encoder.load(model, device))
+    keyframe = KeyframeSettings(min_travel=min_travel, min_turn=min_turn)
+    place_map, problems = build_map(track(frames, "building", length_of(frames)), recognizer, keyframe)
+    problems += frames.problems
+    if len(place_map) == 0:
+        raise SourceError(f"{source} gave no place: {in_words(problems) or 'it holds no frame'}")
+    is_saved = allow_partial or not problems
+    saved = save_map(place_map, out, overwrite=overwrite) if is_saved else None
+    report = build_report(source, place_map, problems, saved)
+    write_json(json_file, report)
+    print_build(report, out)
+    if problems:
+        raise typer.Exit(PARTIAL)
+
+
+def refuse_existing(out: Path, overwrite: bool) -> None:
+    """Say so before minutes of work, not after them."""
+    if (out.exists() or out.is_symlink()) and not overwrite:
+        raise MapError(f"{out} exists already: choose another name, or pass --overwrite to replace it")
+
+
+def build_map(frames, recognizer: "PlaceRecognizer", keyframe: "KeyframeSettings") -> tuple["PlaceMap", Counter]:
+    """A place for every frame that is far enough from the one before. Returns the map and what was skipped, by reason.
+
+    frames: iterable of Frame whose T_odom_base is taken for T_map_base; frames without one are counted as "no_pose".
+    """
+    from ..core.keyframes import is_keyframe
+    from ..core.place_map import PlaceMap
+
+    encoder, problems, last_pose = recognizer.encoder, Counter(), None
+    place_map = PlaceMap(models=dict.fromkeys(encoder.modalities, encoder.model_id))
+    for frame in frames:
+        if frame.T_odom_base is None:
+            problems["no_pose"] += 1
+        elif is_keyframe(last_pose, frame.T_odom_base, keyframe):
+            try:
+                place_map.add(recognizer.make_place(frame, frame.T_odom_base, keyframe))
+                last_pose = frame.T_odom_base
+            except BadInput as problem:
+                problems[problem.reason] += 1
+    return place_map, problems
+
+
+def build_report(source: str, place_map: "PlaceMap", problems: Counter, saved: "SavedMap | None") -> dict:
+    return {
+        "source": source,
+        "places": len(place_map),
+        "modalities": list(place_map.modalities),
+        "models": place_map.models,
+        "problems": dict(problems),
+        "saved": saved is not None,
+        "path": str(saved.path) if saved else None,
+        "bytes": saved.bytes if saved else None,
+        "sha256": saved.sha256 if saved else None,
+    }
+
+
+def print_build(report: dict, out: Path) -> None:
+    if report["saved"]:
+        size = report["bytes"] / 1e6
+        print(f"{out}: {report['places']} places by {' and '.join(report['modalities'])}, {size:.1f} MB")
+    if report["problems"]:
+        fate = "saved all the same" if report["saved"] else "not saved: mend the source, or pass --allow-partial"
+        print(f"unusable parts of {report['source']}: {in_words(report['problems'])}; {fate}")
+
+
+def in_words(problems: dict[str, int]) -> str:
+    return ", ".join(f"{count} x {reason}" for reason, count in sorted(problems.items()))
+
+
+@app.command("info")
+def info_command(path: MapArgument, json_file: JsonOption = None) -> None:
+    """Show what a map holds (its files' hashes are verified on the way)."""
+    import numpy as np
+
+    from ..core.map_store import load_map
+
+    place_map = load_map(path)
+    positions = place_map.poses[:, :3, 3]
+    length = float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
+    extent = np.ptp(positions, axis=0) if len(place_map) else np.zeros(3)
+    report = {
+        "map_id": place_map.map_id,
+        "places": len(place_map),
+        "modalities": list(place_map.modalities),
+        "models": place_map.models,
+        "extent_m": extent.tolist(),
+        "bytes": sum(file.stat().st_size for file in path.resolve().iterdir() if file.is_file()),
+    }
+    write_json(json_file, report)
+    rows = [
+        ["map", report["map_id"]],
+        ["places", str(report["places"])],
+        *([f"model ({modality})", model] for modality, model in sorted(report["models"].items())),
+        ["descriptors", ", ".join(report["modalities"])],
+        ["extent", f"{extent[0]:.0f} x {extent[1]:.0f} x {extent[2]:.0f} m, {length:.0f} m from first to last place"],
+        ["size", f"{report['bytes'] / 1e6:.1f} MB"],
+    ]
+    print_table(str(path), ["", ""], rows)
+
+
+@app.command("check")
+def check_command(path: MapArgument, json_file: JsonOption = None) -> None:
+    """Verify a map in full: every file, hash, shape and value. Exit code 0 only if all is well."""
+    from ..core.map_store import check_map
+
+    report = check_map(path)
+    write_json(json_file, {"path": str(path), **report})
+    print(f"{path}: all is well")

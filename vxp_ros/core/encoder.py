@@ -1,0 +1,137 @@
+"""Frames to descriptors: preprocessing and network of one model, for whatever sensors the frame has."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .datatypes import Camera, Descriptor, Frame, Modality
+from .errors import BadInput, ModelError
+from .geometry import transform_points
+from .model_store import Model, load_model
+from .models.vxp import VoxelBatch
+from .preprocessing.image import to_tensor
+from .preprocessing.pointcloud import voxelise
+from .preprocessing.projection import normalised_intrinsics, view_from_lidar
+from .stopwatch import Stopwatch
+
+log = logging.getLogger(__name__)
+
+
+class Encoder:
+    """One model, ready to describe frames. Not meant for several threads at a time.
+
+    modalities: what it can describe. dimension: length of its descriptors. device: where the networks run.
+    """
+
+    def __init__(self, model: Model, device: torch.device, threads: int = 1):
+        self.recipe, self.model_id = model.recipe, model.model_id
+        self.network = model.network.to(device).eval().requires_grad_(False)
+        self.modalities: tuple[Modality, ...] = tuple(model.recipe.modalities)
+        self.dimension = model.recipe.dimension
+        self.device = str(device)
+        self.threads = threads
+        self._said: set[str] = set()
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, device: str = "auto", threads: int = 1) -> "Encoder":
+        """Load a model folder or a shipped model. device: auto (CUDA when there is one), cpu, cuda or cuda:N.
+
+        threads: CPU threads of torch, for this whole process. Raises ModelError.
+        """
+        encoder = cls(load_model(name_or_path), choose_device(device), threads)
+        log.info("model %s on %s, %d thread(s)", encoder.model_id, encoder.device, threads)
+        return encoder
+
+    @torch.inference_mode()
+    def describe(self, frame: Frame, modality: Modality, stage_ms: dict[str, float] | None = None) -> Descriptor:
+        """The frame's descriptor by one sensor. stage_ms: gets the wall milliseconds of each stage.
+
+        Raises BadInput: "no_sensor", "no_voxel_in_view", "bad_descriptor", "bad_camera_info".
+        """
+        if torch.get_num_threads() != self.threads:  # a setting of each thread, and nodes describe in a worker
+            torch.set_num_threads(self.threads)
+        if modality not in self.modalities:
+            raise BadInput("no_sensor", f"the model {self.model_id} cannot describe a frame by {modality}")
+        watch = Stopwatch()
+        vector = self._describe_image(frame, watch) if modality == "camera" else self._describe_points(frame, watch)
+        if stage_ms is not None:
+            stage_ms.update(watch.stage_ms)
+        return Descriptor(self._checked(vector), modality, self.model_id)
+
+    def _describe_image(self, frame: Frame, watch: Stopwatch) -> np.ndarray:
+        if not frame.images:
+            raise BadInput("no_sensor", "the frame holds no image")
+        with watch.stage("image"):
+            pixels = next(iter(frame.images.values())).pixels
+            antialias = not self.recipe.paper_compat.resize_no_antialias
+            image = to_tensor(pixels, self.recipe.image, antialias).to(self.device)
+        with watch.stage("image_encoder"):
+            return self.network.camera(image[None])[0].cpu().numpy()
+
+    def _describe_points(self, frame: Frame, watch: Stopwatch) -> np.ndarray:
+        if frame.points is None:
+            raise BadInput("no_sensor", "the frame holds no point cloud")
+        with watch.stage("voxels"):
+            T_view_lidar, intrinsics = self._view(frame)
+            points = transform_points(T_view_lidar, frame.points[:, :3])
+            scan_order = self.recipe.paper_compat.voxel_cap_scan_order
+            batch = VoxelBatch.collate([voxelise(points, self.recipe.lidar, scan_order)], self.device)
+        with watch.stage("lidar_encoder"):
+            intrinsics = torch.tensor(intrinsics[None], dtype=torch.float32, device=self.device)
+            vectors, is_valid = self.network.lidar(batch, intrinsics)
+            if not is_valid[0]:
+                raise BadInput("no_voxel_in_view", "no LiDAR point lies in the camera's view: check the extrinsics")
+            return vectors[0].cpu().numpy()
+
+    def _view(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+        """Where the LiDAR network looks from: T_view_lidar [4, 4] and the normalised intrinsics [4].
+
+        From the frame's first camera with known intrinsics and extrinsics; without one, from the LiDAR, straight ahead.
+        """
+        camera = first_calibrated(frame)
+        if camera is None:
+            self._say_once(
+                "no calibrated camera: the LiDAR is described by the model's nominal view along its own x axis"
+            )
+            return np.eye(4), np.array(self.recipe.lidar.nominal_view)
+        if camera.distortion.any():
+            self._say_once("the image is not rectified: its distortion is ignored where LiDAR meets the image")
+        intrinsics = normalised_intrinsics(camera)
+        if not np.isfinite(intrinsics).all() or intrinsics[:2].min() <= 0:
+            raise BadInput("bad_camera_info", f"the intrinsics divided by the image size are {intrinsics.tolist()}")
+        return view_from_lidar(camera.T_base_camera, frame.T_base_lidar), intrinsics
+
+    def _checked(self, vector: np.ndarray) -> np.ndarray:
+        if vector.shape != (self.dimension,) or not np.isfinite(vector).all():
+            raise BadInput("bad_descriptor", f"the model {self.model_id} gave a descriptor that holds NaN or infinity")
+        return vector
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            log.warning("%s", text)
+
+
+def first_calibrated(frame: Frame) -> Camera | None:
+    """The first camera whose place relative to the LiDAR is known."""
+    cameras = [image.camera for image in frame.images.values() if image.camera is not None]
+    cameras += frame.cameras.values()
+    known = [camera for camera in cameras if camera.T_base_camera is not None and frame.T_base_lidar is not None]
+    return next(iter(known), None)
+
+
+def choose_device(name: str) -> torch.device:
+    """auto: CUDA when there is one. Raises ModelError for a device that this computer or this torch does not have."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as problem:
+        raise ModelError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from problem
+    if device.type not in ("cpu", "cuda"):
+        raise ModelError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ModelError(f"device {name} is not there: this torch sees {torch.cuda.device_count()} CUDA devices")
+    return device

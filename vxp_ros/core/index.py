@@ -1,0 +1,87 @@
+"""Nearest descriptors: an exact FAISS index over the vectors of one modality, and its bytes on disk.
+
+Flat search takes about 1 ms for 10,000 vectors of 256 numbers and has nothing to train or tune.
+"""
+
+import faiss
+import numpy as np
+
+from .errors import MapError
+
+FLAT_L2 = b"IxF2"  # how FAISS marks a flat L2 index; no other of its parsers ever sees the bytes of a map
+LOOP_LIMIT = 1 << 20  # of repeated fields in a serialised index; ours has none
+
+
+class VectorIndex:
+    """Rows of [D] float32 vectors, numbered in the order in which they were added. Finite vectors only.
+
+    Not safe for concurrent use: FAISS may move its storage while it adds. `PlaceMap` holds a lock around it.
+    """
+
+    def __init__(self, dimension: int):
+        self._flat = faiss.IndexFlatL2(dimension)
+
+    @property
+    def dimension(self) -> int:
+        return self._flat.d
+
+    def __len__(self) -> int:
+        return self._flat.ntotal
+
+    def add(self, vectors: np.ndarray) -> None:
+        """Append rows [n, D] float32. Raises ValueError unless all are finite: NaN would poison every later search."""
+        self._flat.add(self._checked(vectors))
+
+    def search(self, vector: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The m = min(k, len) rows nearest to `vector` [D]: rows int64 [m], L2 distances float32 [m], ascending. m > 0.
+
+        Raises ValueError for a vector that is not finite or not of length D.
+        """
+        # One thread: spinning OpenMP teams make single queries slower on a busy computer, and FAISS's setting counts
+        # only for the thread that makes it.
+        faiss.omp_set_num_threads(1)
+        squared, rows = self._flat.search(self._checked(vector[None]), min(k, len(self)))
+        return rows[0], np.sqrt(np.maximum(squared[0], 0.0))
+
+    def vectors(self) -> np.ndarray:
+        """A copy of all rows, [n, D] float32."""
+        return self._flat.reconstruct_n(0, len(self))
+
+    def to_bytes(self) -> bytes:
+        """The index in FAISS's own file format."""
+        return faiss.serialize_index(self._flat).tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, dimension: int, count: int) -> "VectorIndex":
+        """The inverse of `to_bytes`, for bytes whose hash has been checked (FAISS has no checksum of its own).
+
+        Raises MapError when FAISS cannot read them, or they hold another index than announced.
+        """
+        flat = _parse(data)
+        if (flat.d, flat.ntotal, flat.metric_type, flat.is_trained) != (dimension, count, faiss.METRIC_L2, True):
+            raise MapError(f"the index holds {flat.ntotal} vectors of length {flat.d}, expected {count} of {dimension}")
+        index = cls(dimension)
+        index._flat = flat
+        return index
+
+    def _checked(self, vectors: np.ndarray) -> np.ndarray:
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
+            raise ValueError(f"vectors have shape {vectors.shape}, expected [n, {self.dimension}]")
+        if not np.isfinite(vectors).all():
+            raise ValueError("a vector holds NaN or infinity")
+        return vectors
+
+
+def _parse(data: bytes):
+    if data[:4] != FLAT_L2:
+        raise MapError(f"an index of kind {data[:4]!r} instead of a flat L2 index")
+    faiss.set_deserialization_vector_byte_limit(len(data))
+    faiss.set_deserialization_loop_limit(LOOP_LIMIT)
+    try:
+        index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
+    except RuntimeError as problem:  # how FAISS's C++ exceptions arrive
+        raise MapError(f"FAISS {faiss.__version__} cannot read the index: {str(problem).splitlines()[0]}") from problem
+    if not isinstance(index, faiss.IndexFlatL2):
+        raise MapError(f"an index of kind {type(index).__name__} instead of a flat L2 index")
+    return index

@@ -1,0 +1,153 @@
+"""Model folders on disk: model.yaml says what the model is, model.safetensors holds its weights. Nothing is pickled.
+
+The model's id is NAME- and 12 hex digits of the sha256 over the weights file and the preprocessing, so that descriptors
+of two models can never be mixed up, whatever the folders are called.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from . import fsio
+from .errors import ModelError
+from .models import build_model
+from .models.backbones import load_weights, mismatch
+from .models.recipe import Recipe, dump_recipe, read_recipe
+from .models.vxp import Vxp
+from .resources import share_folder
+
+log = logging.getLogger(__name__)
+
+RECIPE_FILE = "model.yaml"
+WEIGHTS_FILE = "model.safetensors"
+MAX_WEIGHTS_BYTES = 8 << 30
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model: `network` is in eval mode, on the CPU."""
+
+    recipe: Recipe
+    network: Vxp
+    model_id: str
+
+
+def init_model(recipe: str | Path, folder: Path, seed: int = 0) -> str:
+    """Make an untrained model: the image trunk's published weights where they are at hand, the rest random.
+
+    recipe: name of one in config/models, or path of a YAML file. folder: must not exist yet. Returns the model's id.
+    """
+    recipe = read_recipe(find_recipe(recipe))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build_model(recipe)
+    trained_on = f"nothing: random with seed {seed}"
+    if network.camera:
+        source = load_weights(network.camera.backbone, recipe.image.weights)
+        trained_on += "" if source == "random" else f", image trunk from {source}"
+    return save_model(replace(recipe, trained_on=trained_on), network, Path(folder))
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """The YAML file of a recipe: a path, or the name of one in config/models. Raises ModelError that lists them."""
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    folder = share_folder() / "config" / "models"
+    known = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    raise ModelError(f"there is no recipe {name_or_path}: give a YAML file or one of {', '.join(known)}")
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """The folder of a model: a path, or the name of a shipped one. Raises ModelError that lists the shipped ones."""
+    path = Path(name_or_path).expanduser()
+    if str(name_or_path) and (path / RECIPE_FILE).is_file():
+        return path
+    shipped = share_folder() / "weights"
+    if path.name == str(name_or_path) and (shipped / path / RECIPE_FILE).is_file():
+        return shipped / path
+    known = ", ".join(sorted(file.parent.name for file in shipped.glob(f"*/{RECIPE_FILE}")))
+    where = f"the folder {path} holds no {RECIPE_FILE}" if path.is_dir() else f"there is no model folder {path}"
+    advice = f"shipped models: {known}" if known else "make one with `vxp model init vxp_lite --out DIR`"
+    raise ModelError(f"{where if str(name_or_path) else 'no model is given'}; {advice}")
+
+
+def save_model(recipe: Recipe, network: Vxp, folder: Path) -> str:
+    """Write a model folder in one step: it is there whole, or not at all. Returns the model's id.
+
+    Raises ModelError when the folder exists or cannot be written, or a weight is NaN or infinite.
+    """
+    if os.path.lexists(folder):
+        raise ModelError(f"{folder} exists already: choose another folder or remove it")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if bad := _not_finite(tensors):
+        raise ModelError(f"the model is not saved: {bad} holds NaN or infinity")
+    recipe = replace(recipe, image=replace(recipe.image, weights=""))  # the trunk's weights are in the model now
+    weights = safetensors.torch.save(tensors)
+    try:
+        _write_folder(folder, {RECIPE_FILE: dump_recipe(recipe).encode(), WEIGHTS_FILE: weights})
+    except OSError as problem:
+        raise ModelError(f"cannot write the model {folder}: {problem.strerror}") from problem
+    return model_id_of(recipe, weights)
+
+
+def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = folder.parent / f".{folder.name}.{os.getpid()}.new"
+    fsio.create_folder(scratch)
+    try:
+        for name, content in files.items():
+            fsio.write_file(scratch / name, [content])
+        fsio.sync_folder(scratch)
+        fsio.rename_folder(scratch, folder)
+    except BaseException:
+        fsio.remove_folder(scratch)
+        raise
+    fsio.sync_folder(folder.parent)
+
+
+def load_model(name_or_path: str | Path) -> Model:
+    """Read and verify a model folder. Raises ModelError with one sentence that names what is wrong."""
+    folder = find_model(name_or_path)
+    recipe = read_recipe(folder / RECIPE_FILE)
+    weights = _read_weights(folder / WEIGHTS_FILE)
+    try:
+        tensors = safetensors.torch.load(weights)
+    except (SafetensorError, ValueError, KeyError) as problem:
+        raise ModelError(f"{folder / WEIGHTS_FILE} is damaged or no safetensors file: {problem}") from problem
+    with torch.random.fork_rng(devices=[]):
+        network = build_model(recipe)
+    if problem := mismatch(tensors, network.state_dict()):
+        raise ModelError(f"{folder / WEIGHTS_FILE} does not fit {folder / RECIPE_FILE}: {problem}")
+    network.load_state_dict(tensors)
+    return Model(recipe, network.eval(), model_id_of(recipe, weights))
+
+
+def _read_weights(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_WEIGHTS_BYTES:
+            raise ModelError(f"{path} has {size} bytes: too large for a model")
+        return path.read_bytes()
+    except OSError as problem:
+        raise ModelError(f"cannot read the weights {path}: {problem.strerror}") from problem
+
+
+def model_id_of(recipe: Recipe, weights: bytes) -> str:
+    """NAME- and 12 hex digits that change with the weights and with everything that the recipe says of them."""
+    digest = hashlib.sha256(weights)
+    digest.update(json.dumps(recipe.preprocessing(), sort_keys=True, separators=(",", ":")).encode())
+    return f"{recipe.name}-{digest.hexdigest()[:12]}"
+
+
+def _not_finite(tensors: dict[str, torch.Tensor]) -> str:
+    return next((name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()), "")

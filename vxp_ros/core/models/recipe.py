@@ -1,0 +1,213 @@
+"""What model.yaml says: architecture and preprocessing of one model. The defaults are those of the VXP paper.
+
+A recipe (config/models/NAME.yaml) says only what differs; the model.yaml of a trained model says everything, so that
+a later change of a default cannot change the model.
+"""
+
+import difflib
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import yaml
+
+from ..config import build, setting, walk
+from ..errors import ModelError
+
+MAX_BYTES = 1 << 16  # of a model.yaml; a real one has two kilobytes
+MAX_DEPTH = 8
+SPARSE_LAYERS = 9
+
+
+@dataclass(frozen=True)
+class ImageRecipe:
+    """Image network. Inputs are squashed to `size`; the feature map has size / stride of the backbone cells."""
+
+    backbone: str = setting("dino_vits8", "image trunk", choices=("dino_vits8", "efficientnet_lite0"))
+    weights: str = setting(
+        "", "file with the trunk's weights to start from; empty: those of an installed package, else random"
+    )
+    size: list[int] = setting([224, 224], "rows and columns of the network's input", 32, 4096)
+    mean: list[float] = setting([0.485, 0.456, 0.406], "subtracted from RGB in [0, 1]", 0.0, 1.0)
+    std: list[float] = setting([0.229, 0.224, 0.225], "then divided by", 1e-3, 1.0)
+
+
+@dataclass(frozen=True)
+class LidarRecipe:
+    """LiDAR network. Points enter in the view frame: at the camera, x forward, y left, z up, metres."""
+
+    range: list[float] = setting(
+        [0.0, -22.0, -4.0, 44.0, 22.0, 18.0], "x y z of the smallest and of the largest corner in metres", -1e4, 1e4
+    )
+    voxel: list[float] = setting([0.4, 0.4, 0.2], "voxel size x y z in metres", 1e-3, 100.0)
+    max_points: int = setting(35, "points per voxel that are used", 1, 10_000)
+    max_voxels: int = setting(10_000, "voxels per scan that are used", 1, 10_000_000)
+    vfe: list[int] = setting([16, 64, 128], "widths of the layers that describe one voxel", 1, 4096)
+    channels: list[int] = setting(
+        [16, 16, 32, 64, 64, 128, 256, 256, 384], "widths of the nine sparse convolutions", 1, 4096
+    )
+    cells: list[int] = setting([28, 28], "rows and columns of the image grid that voxels are projected to", 1, 4096)
+    nominal_view: list[float] = setting(
+        [0.58141637, 1.9189833, 0.491184, 0.4597181],
+        "fx/width, fy/height, cx/width, cy/height of the view used without a calibrated camera (a KITTI camera)",
+        1e-3,
+        100.0,
+    )
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Voxels per axis, in the order z, y, x."""
+        low, high = self.range[:3], self.range[3:]
+        return tuple(round((high[i] - low[i]) / self.voxel[i]) for i in (2, 1, 0))
+
+    @property
+    def coarse_grid(self) -> tuple[int, int, int]:
+        """Voxels per axis (z, y, x) after the two convolutions of stride 2."""
+        return tuple(math.ceil(math.ceil(n / 2) / 2) for n in self.grid)
+
+
+@dataclass(frozen=True)
+class PaperCompat:
+    """Behaviour of the authors' release that we hold to be wrong: on only to reproduce it. `all` switches all on."""
+
+    all: bool = setting(False, "every switch below")
+    coarse_centre_stretched: bool = setting(
+        False, "coarse voxel centres as if the grid were stretched, up to 0.6 m off"
+    )
+    no_zbuffer: bool = setting(False, "voxels hidden behind others count too")
+    vfe_unmasked_padding: bool = setting(False, "empty point slots take part after the first layer")
+    voxel_cap_scan_order: bool = setting(False, "the caps keep what the scanner saw first, not a random choice")
+    resize_no_antialias: bool = setting(False, "images shrunk without a filter")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One model. `trained_on` and `commit` are for people; everything else decides what a descriptor looks like."""
+
+    name: str = setting("", "name of the model; its id is NAME-HASH")
+    architecture: str = setting("vxp", "which network", choices=("vxp",))
+    dimension: int = setting(256, "length of a descriptor", 1, 65536)
+    normalise: bool = setting(False, "scale descriptors to length 1 (the paper does not)")
+    modalities: list[str] = setting(["camera", "lidar"], "which networks the model has")
+    trained_on: str = setting("", "training data and settings, in words")
+    commit: str = setting("", "commit of the code that trained it")
+    image: ImageRecipe = field(default_factory=ImageRecipe)
+    lidar: LidarRecipe = field(default_factory=LidarRecipe)
+    paper_compat: PaperCompat = field(default_factory=PaperCompat)
+
+    def preprocessing(self) -> dict:
+        """What besides the weights decides a descriptor; hashed into the model's id."""
+        values = asdict(self)
+        for remark in ("trained_on", "commit"):
+            del values[remark]
+        del values["image"]["weights"], values["paper_compat"]["all"]
+        return values
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe or a model.yaml. Raises ModelError that names every unknown key and every wrong value."""
+    try:
+        text = path.read_bytes()
+        if len(text) > MAX_BYTES:
+            raise ModelError(f"{path} has {len(text)} bytes: that is no model.yaml")
+        _check_structure(text, path)
+        content = yaml.safe_load(text)
+    except OSError as problem:
+        raise ModelError(f"cannot read {path}: {problem.strerror}") from problem
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
+        raise ModelError(f"{path} is not valid YAML: {' '.join(str(problem).split())}") from problem
+    return parse_recipe(content, str(path))
+
+
+def _check_structure(text: bytes, path: Path) -> None:
+    """Refuse what a few bytes can blow up: aliases of aliases, and nesting that costs the parser minutes."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ModelError(f"{path} is nested more than {MAX_DEPTH} levels deep: that is no model.yaml")
+        if isinstance(event, yaml.AliasEvent):
+            raise ModelError(f"{path} uses YAML aliases: write the values out")
+
+
+def parse_recipe(content: object, origin: str) -> Recipe:
+    """A Recipe from nested mappings. origin: what to call them in an error. Raises ModelError."""
+    if not isinstance(content, dict):
+        raise ModelError(f"{origin} must hold keys and values, like `name: vxp`")
+    values = dict(_leaves(content))
+    known = [path for path, *_ in walk(Recipe)]
+    problems = [_unknown(path, known) for path in values if path not in known]
+    try:
+        recipe = build(Recipe, {path: value for path, value in values.items() if path in known})
+        problems += _contradictions(recipe)
+    except ValueError as problem:
+        problems.append(str(problem))
+    if problems:
+        raise ModelError(f"{origin}: {'; '.join(problems)}")
+    if recipe.paper_compat.all:
+        switches = {path: True for path, *_ in walk(PaperCompat)}
+        recipe = replace(recipe, paper_compat=PaperCompat(**switches))
+    return recipe
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The YAML text of a model.yaml: every value, defaults too."""
+    return yaml.safe_dump(asdict(recipe), sort_keys=False, allow_unicode=True)
+
+
+def _leaves(content: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    groups = {"image", "lidar", "paper_compat"} if not prefix else set()
+    for key, value in content.items():
+        if key in groups and isinstance(value, dict):
+            yield from _leaves(value, f"{key}.")
+        elif key not in groups or value is not None:  # an empty group is a group of defaults
+            yield f"{prefix}{key}", value
+
+
+def _unknown(path: str, known: list[str]) -> str:
+    groups = sorted({other.split(".")[0] for other in known if "." in other})
+    if path in groups:
+        return f"{path} must hold keys and values"
+    near = difflib.get_close_matches(path, known, 1)
+    return f"unknown key {path}" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def _contradictions(recipe: Recipe) -> list[str]:
+    """Sentences about values that are fine one by one but not together."""
+    image, lidar = recipe.image, recipe.lidar
+    problems = [
+        f"{path} must hold {wanted} numbers, got {len(values)}"
+        for path, values, wanted in [
+            ("image.size", image.size, 2),
+            ("image.mean", image.mean, 3),
+            ("image.std", image.std, 3),
+            ("lidar.range", lidar.range, 6),
+            ("lidar.voxel", lidar.voxel, 3),
+            ("lidar.channels", lidar.channels, SPARSE_LAYERS),
+            ("lidar.cells", lidar.cells, 2),
+            ("lidar.nominal_view", lidar.nominal_view, 4),
+        ]
+        if len(values) != wanted
+    ]
+    if not recipe.name or not all(letter.isalnum() or letter in "_.-" for letter in recipe.name):
+        problems.append(f"name must be made of letters, digits and _ . -, got {recipe.name!r}")
+    if not recipe.modalities or set(recipe.modalities) - {"camera", "lidar"}:
+        problems.append(f"modalities must be camera, lidar or both, got {recipe.modalities}")
+    if not lidar.vfe:
+        problems.append("lidar.vfe must hold at least one width")
+    return problems + (_range_problems(lidar) if not problems else [])
+
+
+def _range_problems(lidar: LidarRecipe) -> list[str]:
+    low, high = lidar.range[:3], lidar.range[3:]
+    if any(a >= b for a, b in zip(low, high, strict=True)):
+        return [f"lidar.range must rise from the smallest to the largest corner, got {lidar.range}"]
+    if low[0] < 0:
+        return [f"lidar.range must start at x >= 0, in front of the camera, got {low[0]:g}"]
+    spans = [(high[i] - low[i]) / lidar.voxel[i] for i in range(3)]
+    if any(abs(span - round(span)) > 1e-6 for span in spans):
+        return [f"lidar.range must be a whole number of voxels in each direction, got {spans}"]
+    if not all(8 <= span <= 2048 for span in spans):
+        return [f"lidar.range must be 8 to 2048 voxels wide in each direction, got {[round(s) for s in spans]}"]
+    return []

@@ -1,0 +1,186 @@
+"""The demo from data to report: bags, a map made by the mapper node, four modes asked of the localizer node.
+
+Every ROS part is a process of its own on real Fast DDS; this one only starts, watches and stops them, and imports no
+ROS. A run fails when a process dies, a frame is unaccounted for, or no candidate arrives.
+"""
+
+import logging
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from ..core.errors import VxpError
+from ..core.geometry import pose_to_vector
+from ..core.json_file import write_json
+from ..core.map_store import load_map, path_of_map
+from ..core.model_store import init_model
+from ..core.resources import find_config
+from .bags import MAP_FRAMES, QUERY_FRAMES, extrinsics, find_kitti, write_bag
+from .controls import control_recalls
+from .pictures import draw_all
+from .processes import Child, Processes, interruptible
+from .record import MODES, DemoRun, Moment, Recording, make_answer, read_sent
+from .report import write_report
+from .summary import Replay, check, summarise
+
+logger = logging.getLogger(__name__)
+
+RECIPE = "vxp_lite"
+MAP_NAME = "demo"
+MARKER = ".vxp_demo"
+# Everything that a run leaves in its folder; nothing else there is ever deleted.
+PARTS = ("bags", "logs", "maps", "model", "pictures", "parameters.yaml", "report.html", "summary.json")
+REMAPPINGS = ("image:=/camera/image_raw", "camera_info:=/camera/camera_info", "points:=/points", "odom:=/odom")
+# The mapper describes every frame by both sensors; at the recorded 5 Hz two cores would have to drop some.
+MAPPING_RATE = 0.4
+SENSOR_TOPICS = ("/camera/image_raw", "/points")
+START_TIMEOUT_S, REPLAY_TIMEOUT_S, SETTLE_TIMEOUT_S = 90.0, 180.0, 30.0
+
+
+@dataclass
+class Workspace:
+    """Where one run keeps its parts, and how long its phases took."""
+
+    out: Path
+    model: Path
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        logger.info("%s ...", name)
+        start = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - start
+
+
+def run_demo(out: Path) -> dict:
+    """Run the whole demo into the folder `out`; returns what summary.json holds. Raises VxpError when it fails."""
+    root = find_kitti()
+    out = prepare_folder(out)
+    space = Workspace(out, out / "model")
+    with interruptible():
+        with space.phase("model and bags"):
+            model_id = init_model(RECIPE, space.model)
+            places = write_bag(root, MAP_FRAMES, out / "bags" / "map")
+            queries = write_bag(root, QUERY_FRAMES, out / "bags" / "query")
+            write_parameters(root, space)
+        with Processes(out / "logs", ros_environment(out)) as processes:
+            replays = [build_map(space, processes), *(localize(space, processes, mode) for mode in MODES)]
+        with space.phase("report"):
+            return report(space, model_id, places, queries, replays)
+
+
+def prepare_folder(out: Path) -> Path:
+    """An empty place for this run. Replaces what an earlier run left there, and refuses to touch anything else."""
+    out = out.expanduser().absolute()
+    if out.exists() and not out.is_dir():
+        raise VxpError(f"{out} is a file: choose a folder for the demo with --out")
+    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).exists():
+        raise VxpError(f"{out} holds files that no demo made: choose an empty or new folder with --out")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARKER).write_text("vxp demo made this folder and replaces its own files here when it runs again\n")
+    for part in PARTS:
+        path = out / part
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    return out
+
+
+def ros_environment(out: Path) -> dict[str, str]:
+    """A graph of our own on this host, with room for clouds in shared memory."""
+    return {
+        "ROS_DOMAIN_ID": str(random.SystemRandom().randint(0, 101)),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(find_config("fastdds_large_data.xml")),
+        "ROS_LOG_DIR": str(out / "logs" / "ros"),
+    }
+
+
+def write_parameters(root: Path, space: Workspace) -> None:
+    """One YAML file for both nodes: everything in the bag is wanted, and the extrinsics of the recording car."""
+    poses = {sensor: pose_to_vector(T) for sensor, T in extrinsics(root).items()}
+    parameters = {
+        "use_sim_time": True,
+        "model.weights": str(space.model),
+        "map.root": str(space.out / "maps"),
+        "input.max_rate": 0.0,
+        "extrinsics.lidar": poses["lidar"],
+        "extrinsics.cameras": poses["camera"],
+    }
+    (space.out / "parameters.yaml").write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+
+
+def build_map(space: Workspace, processes: Processes) -> Replay:
+    """Replay the first bag to the mapper, which saves its map when it is interrupted."""
+    arguments = [f"keyframe.save_as:={MAP_NAME}", "keyframe.min_travel:=0.0"]
+    with space.phase("mapping"):
+        return replay(space, processes, "mapping", "mapper", space.out / "bags" / "map", arguments, MAPPING_RATE)
+
+
+def localize(space: Workspace, processes: Processes, mode: str) -> Replay:
+    """Replay the second bag to a fresh localizer that matches as `mode` says."""
+    query, against = MODES[mode]
+    path = path_of_map(space.out / "maps", MAP_NAME)
+    arguments = [f"map.path:={path}", f"match.query:={query}", f"match.against:={against}"]
+    with space.phase(mode):
+        return replay(space, processes, mode, "localizer", space.out / "bags" / "query", arguments)
+
+
+def replay(
+    space: Workspace, processes: Processes, name: str, node: str, bag: Path, arguments: list[str], rate: float = 1.0
+) -> Replay:
+    """Start node, recorder and player, wait until every frame has become an answer or a drop, stop them in order."""
+    log = space.out / "logs"
+    recording, sent_log = Recording(log / f"{name}.answers.jsonl"), log / f"{name}.sent.csv"
+    running = start_node(space, processes, name, node, arguments)
+    recorder = processes.start(
+        f"{name}.recorder", "vxp_ros.ros.recorder", f"vxp_{node}", "--out", recording.path, "--ros-args"
+    )
+    processes.wait_until(lambda: recording.update().is_ready, START_TIMEOUT_S, f"the {node} to come up")
+    player = processes.start(
+        f"{name}.player", "vxp_ros.ros.bag_player", bag, "--rate", str(rate), "--clock", "100",
+        "--wait-for-subscribers", "--log", sent_log,
+    )  # fmt: skip
+    processes.finish(player, REPLAY_TIMEOUT_S)
+    result = Replay(name, f"vxp_{node}", read_sent(sent_log, SENSOR_TOPICS), recording, [running, recorder, player])
+    processes.poll(result.is_settled, SETTLE_TIMEOUT_S)  # if it never settles, the check of the summary says so
+    processes.stop_well(running)
+    recording.update()
+    processes.stop_well(recorder)
+    return result
+
+
+def start_node(space: Workspace, processes: Processes, name: str, node: str, arguments: list[str]) -> Child:
+    parameters = [text for argument in arguments for text in ("-p", argument)]
+    remappings = [text for remapping in REMAPPINGS for text in ("-r", remapping)]
+    return processes.start(
+        f"{name}.{node}", f"vxp_ros.ros.{node}", "--autostart", "--ros-args", "--params-file",
+        space.out / "parameters.yaml", *parameters, *remappings,
+    )  # fmt: skip
+
+
+def report(space: Workspace, model_id: str, places: list[Moment], queries: list[Moment], replays: list[Replay]) -> dict:
+    """Numbers first, so that they are there to look at even when the run turns out to be a failure."""
+    place_map = load_map(path_of_map(space.out / "maps", MAP_NAME))
+    truth = {moment.stamp_ns: moment.T_map_base for moment in queries}
+    answers = [
+        make_answer(result.name, line, result.sent, truth)
+        for result in replays[1:]
+        for line in result.recording.answers
+    ]
+    dimension = len(next(iter(place_map.place(0).descriptors.values())))
+    controls = control_recalls(queries, places, dimension)
+    summary = summarise(model_id, place_map, places, queries, replays, answers, controls, space.seconds)
+    write_json(space.out / "summary.json", summary)
+    check(summary)
+    run = DemoRun(place_map, queries, answers, summary)
+    write_report(run, draw_all(run, space.out / "pictures"), space.out / "report.html")
+    return summary

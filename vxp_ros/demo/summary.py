@@ -1,0 +1,207 @@
+"""summary.json: what came of every frame, how right and how fast the answers were, and what it cost."""
+
+import os
+import platform
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+
+import numpy as np
+
+from .. import __version__
+from ..core.datatypes import Status
+from ..core.errors import VxpError
+from ..core.evaluate import distances_to_places, percentiles, recall_at_k
+from ..core.place_map import PlaceMap
+from .processes import Child
+from .record import MODES, RADIUS_M, Answer, Moment, Recording
+
+SENSORS = ("camera", "lidar")
+PACKAGES = ("torch", "spconv", "faiss-cpu", "numpy", "opencv-python-headless", "ros-rclpy", "ros-rmw-fastrtps-cpp")
+CAVEATS = (
+    "The model is untrained apart from its ImageNet image trunk: no trained weights ship yet.",
+    "Frames of the map and of the queries are a tenth of a second apart, so a high recall of one sensor against itself "
+    "proves the pipeline, not the quality of the descriptors.",
+    "Between camera and LiDAR an untrained model can only be expected to guess: recall near chance.",
+)
+LICENCE = "KITTI odometry benchmark (Geiger et al., CVPR 2012), CC BY-NC-SA 3.0."
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One bag played to one node. name: "mapping" or the mode. sent: {stamp_ns: monotonic_ns} of the frames."""
+
+    name: str
+    node: str
+    sent: dict[int, int]
+    recording: Recording
+    children: list[Child]
+
+    def is_settled(self) -> bool:
+        """True when the node has received every frame and none is on its way through it any more."""
+        self.recording.update()
+        return account(self)["balanced"]
+
+    def values(self, status: str) -> dict[str, str]:
+        """Keys and values of one diagnostic status of the node; empty before the first."""
+        return self.recording.diagnostics.get(f"{self.node}: {status}", {}).get("values", {})
+
+
+def summarise(
+    model_id: str,
+    place_map: PlaceMap,
+    places: list[Moment],
+    queries: list[Moment],
+    replays: list[Replay],
+    answers: list[Answer],
+    controls: dict[str, float],
+    seconds: dict[str, float],
+) -> dict:
+    """All numbers of a run; nothing is judged here. replays: the mapping first, then one per mode."""
+    by_mode = {mode: [answer for answer in answers if answer.mode == mode] for mode in MODES}
+    rows = {replay.name: account(replay) for replay in replays}
+    latency = {
+        replay.name: {"end_to_end": end_to_end(by_mode[replay.name]), **stages(replay)} for replay in replays[1:]
+    }
+    positions = place_map.poses[:, :3, 3]
+    return {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "model": model_id,
+        "map": place_map.map_id,
+        "map_places": len(place_map),
+        "frames_sent": {"map": len(replays[0].sent), "query": sum(len(replay.sent) for replay in replays[1:])},
+        "queries_answered": sum(answer.place is not None for answer in answers),
+        "candidates": sum(answer.candidates for answer in answers),
+        "recall_at_1": {mode: recall_at_1(given, asked(queries, given), positions) for mode, given in by_mode.items()},
+        "recall_at_1_of_all_sent": {mode: recall_at_1(given, queries, positions) for mode, given in by_mode.items()},
+        "recall_radius_m": RADIUS_M,
+        "controls": controls,
+        "chance": controls["chance"],
+        "accounting": rows,
+        "balanced": all(row["balanced"] for row in rows.values()),
+        "dropped": dict(sum((Counter(row["dropped"]) for row in rows.values()), Counter())),
+        "latency_ms": {"end_to_end": end_to_end(answers), **slowest(list(latency.values()))},
+        "latency_ms_by_mode": latency,
+        "cpu": {child.name: child.cpu_percent for replay in replays for child in replay.children},
+        "rss_mb": {child.name: child.rss_mb for replay in replays for child in replay.children},
+        "seconds": dict(seconds),
+        "data": {
+            "name": "KITTI odometry 00 to 05",
+            "licence": LICENCE,
+            "map_frames": len(places),
+            "query_frames": len(queries),
+            "rate_hz": recorded_rate(queries),
+        },
+        "caveats": list(CAVEATS),
+        "versions": versions(),
+    }
+
+
+def account(replay: Replay) -> dict:
+    """What became of every frame of one replay, in the node's own words, beside what was sent and what came back.
+
+    balanced: every sent message reached the node, each is processed or dropped for a reason, none is left inside, and
+    every processed frame came back as an answer (or as a keyframe of the map).
+    """
+    sync = replay.values("sync")
+    row = {"sent": len(replay.sent), **counts(sync, "frames_")}
+    sensors = {sensor: counts(replay.values(sensor)) for sensor in SENSORS}
+    results = replay.recording.keyframes if replay.name == "mapping" else replay.recording.answers
+    refused = sum(line.get("status") == Status.BAD_INPUT for line in results)  # answered, and counted as dropped
+    row |= {"answers": len(results), "refused": refused, "answered": len(results) - refused, "sensors": sensors}
+    row["balanced"] = (
+        adds_up(row)
+        and row["received"] == row["sent"]
+        and row["answers"] == row["processed"] + refused
+        and all(adds_up(entry) and entry["received"] == row["sent"] for entry in sensors.values())
+    )
+    return row
+
+
+def counts(values: dict[str, str], prefix: str = "") -> dict:
+    """{"received", "processed", "in_flight", "dropped": {reason: n}} from the values of a diagnostic status."""
+    dropped = f"{prefix}dropped_"
+    return {
+        **{key: int(values.get(prefix + key, 0)) for key in ("received", "processed", "in_flight")},
+        "dropped": {key[len(dropped) :]: int(value) for key, value in values.items() if key.startswith(dropped)},
+    }
+
+
+def adds_up(row: dict) -> bool:
+    return row["in_flight"] == 0 and row["received"] == row["processed"] + sum(row["dropped"].values())
+
+
+def recall_at_1(answers: list[Answer], queries: list[Moment], positions: np.ndarray) -> float:
+    """Share of right answers among `queries`; one without an answer counts as wrong."""
+    errors = {answer.stamp_ns: answer.error_m for answer in answers}
+    truth = np.array([moment.T_map_base[:3, 3] for moment in queries]).reshape(-1, 3)
+    nearest = distances_to_places(truth, positions).min(axis=1)
+    rows = np.array([errors.get(moment.stamp_ns, np.inf) for moment in queries]).reshape(-1, 1)
+    return recall_at_k(rows, nearest, RADIUS_M, (1,))[1]
+
+
+def asked(queries: list[Moment], answers: list[Answer]) -> list[Moment]:
+    """The queries that the node took up; a busy computer drops some for newer ones, as the accounting shows."""
+    stamps = {answer.stamp_ns for answer in answers if not answer.is_refusal}
+    return [moment for moment in queries if moment.stamp_ns in stamps]
+
+
+def stages(replay: Replay) -> dict[str, dict[str, float]]:
+    """{stage: {"p50", "p95"}} in milliseconds, from the node's diagnostics."""
+    values = replay.values("encoder")
+    names = [key.removesuffix("_ms_p50") for key in values if key.endswith("_ms_p50")]
+    return {name: {p: float(values[f"{name}_ms_{p}"]) for p in ("p50", "p95")} for name in names}
+
+
+def slowest(modes: list[dict]) -> dict[str, dict[str, float]]:
+    """Each stage as it was in the mode where its median is largest. Percentiles of different runs cannot be merged."""
+    merged: dict[str, dict[str, float]] = {}
+    for stage, values in (entry for mode in modes for entry in mode.items()):
+        if stage != "end_to_end" and values["p50"] >= merged.get(stage, values)["p50"]:
+            merged[stage] = values
+    return merged
+
+
+def end_to_end(answers: list[Answer]) -> dict[str, float]:
+    """Of the answers that were worked for: a refusal of bad input is quick."""
+    return percentiles(answer.end_to_end_ms for answer in answers if answer.place is not None)
+
+
+def recorded_rate(moments: list[Moment]) -> float:
+    """Frames per second within a drive: the median, which the pauses between drives do not move."""
+    stamps = np.array([moment.stamp_ns for moment in moments])
+    return float(1e9 / np.median(np.diff(stamps)))
+
+
+def versions() -> dict[str, str]:
+    return {
+        "vxp_ros": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cpu_cores": str(os.cpu_count()),
+        "ros": os.environ.get("ROS_DISTRO", "unknown"),
+        **{package: found for package in PACKAGES if (found := installed(package))},
+    }
+
+
+def installed(package: str) -> str:
+    try:
+        return version(package)
+    except ModuleNotFoundError:  # a ROS that came with the system has no Python package metadata
+        return ""
+
+
+def check(summary: dict) -> None:
+    """Raise VxpError with one sentence when the run must not pass for a good one."""
+    for name, row in summary["accounting"].items():
+        if not row["balanced"]:
+            dropped = ", ".join(f"{count} {reason}" for reason, count in row["dropped"].items()) or "none"
+            raise VxpError(
+                f"demo failed: the frames of {name} are not all accounted for: {row['sent']} sent, {row['received']} "
+                f"received, {row['processed']} processed, {row['answers']} answered, {row['in_flight']} in flight, "
+                f"dropped: {dropped}; see summary.json and logs/"
+            )
+    silent = [mode for mode in MODES if not summary["latency_ms_by_mode"][mode]["end_to_end"]["p50"] > 0]
+    if not summary["candidates"] or silent:
+        raise VxpError(f"demo failed: no candidate arrived in {', '.join(silent) or 'any mode'}; see logs/")
