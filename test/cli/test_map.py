@@ -16,7 +16,7 @@ def test_build_info_check(place_map, capsys, tmp_path):
     assert run(["map", "info", str(place_map), "--json", str(tmp_path / "info.json")]) == 0
     report = json.loads((tmp_path / "info.json").read_text())
     assert report["places"] == 6
-    assert report["modalities"] == ["camera", "lidar"]
+    assert report["modalities"] == {"camera": 6, "lidar": 6}
     assert report["extent_m"][0] == pytest.approx(20.0)
     assert report["map_id"].startswith("town.v1-")
     assert report["map_id"] in capsys.readouterr().out
@@ -74,3 +74,13 @@ def test_a_damaged_map_does_not_pass(place_map, tmp_path, capsys):
     victim.write_bytes(data)
     assert run(["map", "check", str(copy / "town")]) == 1
     assert "descriptors_lidar.npy" in capsys.readouterr().err
+
+
+def test_a_bags_topics_can_be_named(source, model, tmp_path, capsys):
+    topics = ["--image-topic", "/camera/image_raw", "--points-topic", "", "--odom-topic", "/ground_truth"]
+    assert build(source, tmp_path / "camera_only", model, *topics, "--json", tmp_path / "r.json") == 0
+    assert json.loads((tmp_path / "r.json").read_text())["modalities"] == ["camera"]
+    assert build(source, tmp_path / "m", model, "--points-topic", "/velodyne") == 1
+    assert "/points" in capsys.readouterr().err  # the topics that there are
+    assert build("kitti:nowhere:00", tmp_path / "m", model, "--points-topic", "/points") == 1
+    assert "is no bag" in capsys.readouterr().err

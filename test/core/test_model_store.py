@@ -199,7 +199,7 @@ def test_a_lying_header_is_refused(folder):
 
 def test_recipe_of_another_network_is_refused(folder):
     recipe = folder / RECIPE_FILE
-    recipe.write_text(recipe.read_text().replace("- camera\n", "- camera\n- lidar\n"))
+    recipe.write_text(recipe.read_text().replace("[camera]", "[camera, lidar]"))
     with pytest.raises(ModelError, match=r"does not fit .*tensors are missing, the first is lidar"):
         load_model(folder)
 

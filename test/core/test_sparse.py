@@ -73,6 +73,31 @@ def test_gradients_equal_those_of_the_dense_convolution(kind, backend):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
 
+@pytest.fixture(params=[1, 4])
+def threads(request):
+    """spconv 2.3.8 sums wrongly when it runs in several threads; the layer must not let it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(sparse.spconv_ops is None, reason="no spconv")
+@pytest.mark.parametrize("kind", LAYERS)
+def test_spconv_equals_torch_in_any_number_of_threads(kind, threads):
+    layer, results = SparseConv3d(16, 16, *LAYERS[kind]), []
+    for backend in ("torch", *["spconv"] * 10):  # a race shows now and then only
+        voxels = random_voxels(backend, count=1400, channels=16)
+        out = layer(voxels)
+        dense = dense_of(out, out.features)
+        gradients = torch.autograd.grad(dense.square().sum(), [voxels.features, layer.weight])
+        results.append((dense, *gradients))
+        assert torch.get_num_threads() == threads
+    for other in results[1:]:
+        for ours, theirs in zip(other, results[0], strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-2, rtol=1e-4)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_chain_of_layers_equals_dense_layers_with_a_mask(backend):
     """Rules are shared between submanifold layers and must be forgotten when the active set changes."""

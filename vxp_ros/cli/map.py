@@ -8,6 +8,14 @@ import typer
 
 from ..core.errors import BadInput, MapError, SourceError
 from .output import PARTIAL, DeviceOption, JsonOption, ModelOption, length_of, print_table, track, write_json
+from .source_options import (
+    BaseFrameOption,
+    ImageTopicOption,
+    OdomTopicOption,
+    PointsTopicOption,
+    SourceArgument,
+    open_with_topics,
+)
 
 if TYPE_CHECKING:
     from ..core.config import KeyframeSettings
@@ -21,13 +29,17 @@ MapArgument = Annotated[Path, typer.Argument(metavar="MAP", help="A place map: t
 
 @app.command("build")
 def build_command(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="bag:PATH, kitti:ROOT:SEQ or nuscenes:ROOT[:SCENE].")],
+    source: SourceArgument,
     out: Annotated[Path, typer.Option(metavar="MAP", help="Where the map goes; its last part is the map's name.")],
     model: ModelOption,
     overwrite: Annotated[bool, typer.Option(help="Replace the map (the version before is kept beside it).")] = False,
     allow_partial: Annotated[bool, typer.Option(help="Save the map even if parts of the source are unusable.")] = False,
     min_travel: Annotated[float, typer.Option(min=0, help="A new place after this many metres.")] = 1.0,
     min_turn: Annotated[float, typer.Option(min=0, help="Or after this many radians.")] = 0.5,
+    image_topic: ImageTopicOption = None,
+    points_topic: PointsTopicOption = None,
+    odom_topic: OdomTopicOption = None,
+    base_frame: BaseFrameOption = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
@@ -39,10 +51,9 @@ def build_command(
     from ..core.encoder import Encoder
     from ..core.map_store import save_map
     from ..core.recognizer import PlaceRecognizer
-    from ..sources import open_source
 
     refuse_existing(out, overwrite)
-    frames = open_source(source)
+    frames = open_with_topics(source, image_topic, points_topic, odom_topic, base_frame)
     recognizer = PlaceRecognizer(Encoder.load(model, device))
     keyframe = KeyframeSettings(min_travel=min_travel, min_turn=min_turn)
     place_map, problems = build_map(track(frames, "building", length_of(frames)), recognizer, keyframe)
@@ -116,29 +127,19 @@ def in_words(problems: dict[str, int]) -> str:
 @app.command("info")
 def info_command(path: MapArgument, json_file: JsonOption = None) -> None:
     """Show what a map holds (its files' hashes are verified on the way)."""
-    import numpy as np
+    from ..core.map_store import describe_map
 
-    from ..core.map_store import load_map
-
-    place_map = load_map(path)
-    positions = place_map.poses[:, :3, 3]
-    length = float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
-    extent = np.ptp(positions, axis=0) if len(place_map) else np.zeros(3)
-    report = {
-        "map_id": place_map.map_id,
-        "places": len(place_map),
-        "modalities": list(place_map.modalities),
-        "models": place_map.models,
-        "extent_m": extent.tolist(),
-        "bytes": sum(file.stat().st_size for file in path.resolve().iterdir() if file.is_file()),
-    }
+    report = describe_map(path)
     write_json(json_file, report)
+    x, y, z = report["extent_m"]
     rows = [
         ["map", report["map_id"]],
-        ["places", str(report["places"])],
+        ["made", f"{report['created']} by {report['created_by']}, format {report['format']}"],
+        ["places", f"{report['places']} on {report['drives']} drive(s), {report['length_m']:.0f} m driven"],
+        *([f"descriptors ({modality})", f"{count}"] for modality, count in report["modalities"].items()),
         *([f"model ({modality})", model] for modality, model in sorted(report["models"].items())),
-        ["descriptors", ", ".join(report["modalities"])],
-        ["extent", f"{extent[0]:.0f} x {extent[1]:.0f} x {extent[2]:.0f} m, {length:.0f} m from first to last place"],
+        ["extent", f"{x:.0f} x {y:.0f} x {z:.0f} m"],
+        ["frames", f"{report['base_frame']} in {report['map_frame']}"],
         ["size", f"{report['bytes'] / 1e6:.1f} MB"],
     ]
     print_table(str(path), ["", ""], rows)

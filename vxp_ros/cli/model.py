@@ -50,8 +50,8 @@ def info_command(
         ["id", loaded.model_id],
         ["descriptor", f"{recipe.dimension} numbers, {'length 1' if recipe.normalise else 'not normalised'}"],
         *([f"parameters ({name})", f"{number:,}"] for name, number in report["parameters"].items()),
-        ["image", f"{recipe.image.backbone}, {recipe.image.size[0]} x {recipe.image.size[1]}"],
-        ["lidar", f"{recipe.lidar.grid} voxels of {recipe.lidar.voxel} m"],
+        ["image trunk", f"{recipe.image.backbone}, input {' x '.join(map(str, recipe.image.size))}"],
+        ["voxels (x y z)", f"{' x '.join(map(str, recipe.lidar.grid[::-1]))} of {recipe.lidar.voxel} m"],
         ["trained on", recipe.trained_on or "unknown"],
     ]
     print_table(model, ["", ""], rows)

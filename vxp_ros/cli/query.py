@@ -9,6 +9,14 @@ import typer
 
 from ..core.errors import MapError, ModelError, SourceError
 from .output import DeviceOption, JsonOption, ModelOption, length_of, print_table, track, write_json
+from .source_options import (
+    BaseFrameOption,
+    ImageTopicOption,
+    OdomTopicOption,
+    PointsTopicOption,
+    SourceArgument,
+    open_with_topics,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,10 +42,14 @@ class Outcome:
 
 def query(
     place_map: Annotated[Path, typer.Argument(metavar="MAP", help="Place map to search.")],
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="bag:PATH, kitti:ROOT:SEQ or nuscenes:ROOT[:SCENE].")],
+    source: SourceArgument,
     model: ModelOption,
     query: Annotated[Choice, typer.Option(help="Sensor of the queries.")] = "lidar",
     against: Annotated[Choice, typer.Option(help="Descriptors of the map to search.")] = "lidar",
+    image_topic: ImageTopicOption = None,
+    points_topic: PointsTopicOption = None,
+    odom_topic: OdomTopicOption = None,
+    base_frame: BaseFrameOption = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
@@ -49,9 +61,8 @@ def query(
     from ..core.encoder import Encoder
     from ..core.map_store import load_map
     from ..core.recognizer import PlaceRecognizer
-    from ..sources import open_source
 
-    frames = open_source(source)
+    frames = open_with_topics(source, image_topic, points_topic, odom_topic, base_frame)
     encoder = Encoder.load(model, device)
     loaded = load_map(place_map, models=dict.fromkeys(encoder.modalities, encoder.model_id))
     check_pair(query, against, encoder, loaded)

@@ -153,7 +153,7 @@ def parse_recipe(content: object, origin: str) -> Recipe:
 
 def dump_recipe(recipe: Recipe) -> str:
     """The YAML text of a model.yaml: every value, defaults too."""
-    return yaml.safe_dump(asdict(recipe), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(asdict(recipe), sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
 
 
 def _leaves(content: dict, prefix: str = "") -> Iterator[tuple[str, object]]:

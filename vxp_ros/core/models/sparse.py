@@ -6,6 +6,7 @@ This is the only file that imports spconv.
 """
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +14,6 @@ import torch
 from torch import nn
 
 try:
-    import spconv.pytorch.functional as spconv_functional
     from spconv.core import ConvAlgo
     from spconv.cppconstants import CPU_ONLY_BUILD
     from spconv.pytorch import ops as spconv_ops
@@ -105,8 +105,42 @@ class Spconv:
 
     @staticmethod
     def convolve(features: torch.Tensor, weight: torch.Tensor, rules: Rules, submanifold: bool) -> torch.Tensor:
-        function = spconv_functional.indice_subm_conv if submanifold else spconv_functional.indice_conv
-        return function(features.contiguous(), weight, *rules.pairs, len(rules.indices), ConvAlgo.Native)
+        return SpconvFunction.apply(features.contiguous(), weight, rules, submanifold)
+
+
+class SpconvFunction(torch.autograd.Function):
+    """One convolution by spconv, in one CPU thread: with more, spconv 2.3.8 gives wrong sums.
+
+    Its scatter_add shares two pointers between OpenMP threads. The error is silent, and as large as the result.
+    """
+
+    @staticmethod
+    def forward(ctx, features: torch.Tensor, weight: torch.Tensor, rules: Rules, submanifold: bool) -> torch.Tensor:
+        ctx.save_for_backward(features, weight)
+        ctx.rules, ctx.submanifold = rules, submanifold
+        with one_thread():
+            return spconv_ops.indice_conv(
+                features, weight, *rules.pairs, len(rules.indices), subm=submanifold, algo=ConvAlgo.Native
+            )
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor):
+        features, weight = ctx.saved_tensors
+        with one_thread():
+            gradients = spconv_ops.indice_conv_backward(
+                features, weight, gradient.contiguous(), *ctx.rules.pairs, subm=ctx.submanifold, algo=ConvAlgo.Native
+            )
+        return *gradients, None, None
+
+
+@contextmanager
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class GatherScatter:

@@ -104,9 +104,9 @@ def thin(points: np.ndarray, voxel: float) -> np.ndarray:
     points = crop(points, [-FARTHEST] * 3 + [FARTHEST] * 3)
     if len(points) == 0:
         return points
-    index = np.floor(points / np.float32(voxel)).astype(np.int64)  # [M, 3]
-    index -= index.min(axis=0)
-    size = index.max(axis=0) + 1  # at most 2e6 each: three of them fit into 63 bits
-    order, starts, counts = group((index[:, 0] * size[1] + index[:, 1]) * size[2] + index[:, 2])
-    sums = np.add.reduceat(points[order], starts, axis=0, dtype=np.float64)
+    index = np.floor(points.T.copy() / np.float32(voxel)).astype(np.int64)  # [3, M]
+    index -= index.min(axis=1, keepdims=True)
+    size = index.max(axis=1) + 1  # at most 2e6 each: three of them fit into 63 bits
+    order, starts, counts = group((index[0] * size[1] + index[1]) * size[2] + index[2])
+    sums = np.add.reduceat(np.take(points, order, axis=0), starts, axis=0, dtype=np.float64)
     return (sums / counts[:, None]).astype(np.float32)

@@ -1,0 +1,44 @@
+"""`vxp model`: what it makes, what it shows, what it refuses."""
+
+import json
+
+from vxp_ros.cli.main import run
+
+
+def test_init_and_info_agree(tmp_path, capsys):
+    folder, report = tmp_path / "lite", tmp_path / "report.json"
+    assert run(["model", "init", "vxp_lite", "--out", str(folder), "--json", str(report)]) == 0
+    made = json.loads(report.read_text())
+    assert made["model_id"] in capsys.readouterr().out
+    assert run(["model", "info", str(folder), "--json", str(report)]) == 0
+    shown = json.loads(report.read_text())
+    assert shown["model_id"] == made["model_id"]
+    assert shown["modalities"] == ["camera", "lidar"] and shown["dimension"] == 256
+    assert shown["trained_on"] == made["trained_on"]
+    assert shown["parameters"]["camera"] > 100_000 and shown["preprocessing"]["normalise"] is True
+    assert made["model_id"] in capsys.readouterr().out
+
+
+def test_seed_decides_the_weights(tmp_path):
+    reports = []
+    for seed in ("1", "1", "2"):
+        report = tmp_path / f"{len(reports)}.json"
+        arguments = ["--out", str(tmp_path / f"model{len(reports)}"), "--seed", seed, "--json", str(report)]
+        assert run(["model", "init", "vxp_lite", *arguments]) == 0
+        reports.append(json.loads(report.read_text())["model_id"])
+    assert reports[0] == reports[1] != reports[2]
+
+
+def test_refusals_are_one_sentence_and_exit_code_1(tmp_path, capsys):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "bad.yaml").write_text("name: bad\ndimensoin: 3\n")
+    for arguments, words in [
+        (["init", "vxp_lite", "--out", str(tmp_path / "there")], "exists already"),
+        (["init", "vxp_tiny", "--out", str(tmp_path / "new")], "one of vxp, vxp_lite"),
+        (["init", str(tmp_path / "bad.yaml"), "--out", str(tmp_path / "new")], "did you mean dimension"),
+        (["info", str(tmp_path / "there")], "holds no model.yaml"),
+    ]:
+        assert run(["model", *arguments]) == 1
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1 and "Traceback" not in error
+    assert not (tmp_path / "new").exists()
