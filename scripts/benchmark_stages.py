@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from rich.console import Console
@@ -36,7 +37,7 @@ def main() -> None:
     options = parse_options()
     torch.set_num_threads(1)
     frame, data = example_frame()
-    table = {"message to Frame": message_to_frame(frame, options.repeats)}
+    table = message_to_frame(frame, options.repeats)
     for recipe in options.models:
         table |= {f"{recipe}: {stage}": ms for stage, ms in encoder_stages(recipe, frame, options.repeats).items()}
     table |= search_and_publish(options.repeats)
@@ -67,7 +68,7 @@ def example_frame() -> tuple[Frame, str]:
         data = f"KITTI 00, frame 0: {len(frame.points)} points"
     else:
         frame, data = synthetic_frame(), "synthetic scan of 120000 points"
-    pixels = np.ascontiguousarray(np.resize(next(iter(frame.images.values())).pixels, (480, 640, 3)))
+    pixels = cv2.resize(next(iter(frame.images.values())).pixels, (640, 480))
     name, image = next(iter(frame.images.items()))
     camera = replace(image.camera, width=640, height=480) if image.camera else None
     return replace(frame, images={name: Image(pixels, camera)}), data + ", image of 640 x 480"
@@ -80,14 +81,26 @@ def synthetic_frame() -> Frame:
     return Frame(stamp_ns=1, images={"camera": Image(pixels)}, points=points.astype(np.float32))
 
 
-def message_to_frame(frame: Frame, repeats: int) -> float:
+def message_to_frame(frame: Frame, repeats: int) -> dict[str, float]:
+    """The nodes receive bytes and turn them into messages on the worker's thread; both steps are measured."""
+    from rclpy.serialization import deserialize_message, serialize_message
+
     image, info, cloud = messages_of(frame)
+    serialized = [(serialize_message(message), type(message)) for message in (image, info, cloud)]
 
     def convert():
         points, rings = to_points(cloud, max_points=300_000, min_points=1000)
         Frame(stamp_ns=1, images={"camera": Image(to_pixels(image), to_camera(info))}, points=points, rings=rings)
 
-    return median_cpu_ms(convert, max(repeats, 50))
+    def deserialize():
+        for data, message_type in serialized:
+            deserialize_message(data, message_type)
+
+    repeats = max(repeats, 50)
+    return {
+        "bytes to messages": median_cpu_ms(deserialize, repeats),
+        "messages to Frame": median_cpu_ms(convert, repeats),
+    }
 
 
 def messages_of(frame: Frame):

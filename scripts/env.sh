@@ -24,7 +24,10 @@ fi
 # The profile lets clouds and images through shared memory; Fast DDS loses many of them with its own defaults.
 export FASTDDS_DEFAULT_PROFILES_FILE=${FASTDDS_DEFAULT_PROFILES_FILE:-$VXP_HOME/config/fastdds_large_data.xml}
 if [ -f "$VXP_HOME/install/local_setup.bash" ]; then
+  case $- in *u*) VXP_STRICT=1 ;; *) VXP_STRICT= ;; esac  # colcon's script does not bear set -u
   set +u
   . "$VXP_HOME/install/local_setup.bash"
-  set -u
+  # The source tree goes first, so that a file added since the last build is seen; install/ adds the messages.
+  case ":$PYTHONPATH:" in *":$VXP_HOME:"*) ;; *) export PYTHONPATH=$VXP_HOME:$PYTHONPATH ;; esac
+  [ -z "$VXP_STRICT" ] || set -u
 fi

@@ -44,7 +44,7 @@ stop() {
 changed() { [ ! -f "$1" ] || [ "$(cat "$1")" != "$2" ]; }
 
 packages_fingerprint() {
-  { "$PYTHON" --version; echo "${VXP_TORCH:-}" "${VXP_ROS_DISTRO:-}"; cat requirements/*.txt setup.cfg scripts/*; } | sha256sum
+  { "$PYTHON" --version; echo "${VXP_TORCH:-}" "${VXP_ROS_DISTRO:-}"; cat requirements/*.txt setup.cfg scripts/setup.sh scripts/fix_ros_wheels.py; } | sha256sum
 }
 
 # Links to edited files stay live; new or removed files and changed interfaces need a build.
