@@ -4,14 +4,14 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 
-from vxp_ros.ros.launching import FLAG, argument, existing, lifecycle_node, node_arguments, rviz
+from vxp_ros.ros.launching import FLAG, argument, existing_map, lifecycle_node, node_arguments, rviz
 
 
 def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             DeclareLaunchArgument(
-                "map", description="place map to localize on: a folder made by the mapper or vxp map build"
+                "map", description="place map to localize on: its folder, or its name under ~/.ros/vxp_maps"
             ),
             *node_arguments("localizer.yaml"),
             argument("rviz", "false", "show the candidates in RViz", FLAG),
@@ -23,5 +23,5 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def check_map(context):
-    path = existing(LaunchConfiguration("map").perform(context), "map")
-    context.launch_configurations["map"] = path
+    """Fail now rather than in a node that a user has to look for."""
+    context.launch_configurations["map"] = existing_map(LaunchConfiguration("map").perform(context))

@@ -112,6 +112,13 @@ def test_grids_shrink_from_110_over_55_to_28(paper):
     assert [i for i, layer in enumerate(middle) if not layer.conv.submanifold] == [2, 5, 8]
 
 
+def test_voxel_centres_are_amid_their_points(small):
+    batch = VoxelBatch.collate([scan(1), scan(2)])
+    centres = small.lidar.voxel_feat_ext.vfe.centres(batch.indices).repeat_interleave(batch.counts, dim=0)
+    half = torch.tensor(lite().lidar.voxel) / 2
+    assert ((batch.points - centres).abs() <= half + 1e-4).all()
+
+
 # --- what the LiDAR descriptor must not depend on ---
 
 

@@ -1,21 +1,23 @@
 """What the launch files share: their arguments, and a lifecycle node brought up with them.
 
 Written against the `launch` and `launch_ros` of Humble, Jazzy and Kilted. A launch argument beats the YAML file, and
-the YAML file beats the default: only arguments that the user gave are passed on, after the file.
+the YAML file beats the default: arguments are passed on after the file, and only those that say something.
 """
 
 import os
 from pathlib import Path
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, GroupAction, OpaqueFunction, RegisterEventHandler
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
 from launch.event_handlers import OnProcessStart
 from launch.events import matches_action
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
+from launch_ros.parameter_descriptions import ParameterValue
 from lifecycle_msgs.msg import Transition
 
+from ..core.config import MapSettings
 from ..core.resources import find_config
 
 FLAG = ["true", "false"]
@@ -63,13 +65,16 @@ def lifecycle_node(executable: str, overrides: dict[str, str]) -> OpaqueFunction
             return LaunchConfiguration(name).perform(context)
 
         given = {parameter: value(name) for name, parameter in arguments_to_parameters.items() if value(name)}
-        parameters = {parameter: as_flag(text) for parameter, text in given.items()}
+        # Without the type, launch would make a number of a map called 123.
+        parameters = {parameter: ParameterValue(text, value_type=str) for parameter, text in given.items()}
+        if uses_sim_time(value):
+            parameters["use_sim_time"] = True
         node = LifecycleNode(
             package="vxp_ros",
             executable=executable,
             name=f"vxp_{executable}",
             namespace=value("namespace"),
-            parameters=[value("params_file"), {"use_sim_time": uses_sim_time(value), **parameters}],
+            parameters=[existing(value("params_file"), "params_file"), *([parameters] if parameters else [])],
             remappings=remappings(value),
             arguments=["--ros-args", "--log-level", value("log_level")],
             output="screen",
@@ -81,10 +86,6 @@ def lifecycle_node(executable: str, overrides: dict[str, str]) -> OpaqueFunction
         return [*(autostart(node) if brings_itself_up else []), node, *bag_player(node, value)]
 
     return OpaqueFunction(function=start)
-
-
-def as_flag(text: str) -> str | bool:
-    return text == "true" if text in FLAG else text
 
 
 def uses_sim_time(value) -> bool:
@@ -123,10 +124,13 @@ def bag_player(node: LifecycleNode, value) -> list[RegisterEventHandler]:
     player = Node(
         package="vxp_ros",
         executable="bag_player",
-        arguments=[existing(value("bag"), "bag"), "--clock", "100", "--rate", value("bag_rate")],
+        arguments=[
+            *(existing(value("bag"), "bag"), "--wait-for-subscribers"),
+            *("--clock", "100", "--rate", value("bag_rate")),
+        ],
         output="screen",
     )
-    active = OnStateTransition(target_lifecycle_node=node, goal_state="active", entities=[GroupAction([player])])
+    active = OnStateTransition(target_lifecycle_node=node, goal_state="active", entities=[player], handle_once=True)
     return [RegisterEventHandler(active)]
 
 
@@ -136,6 +140,13 @@ def existing(path: str, name: str) -> str:
     if not absolute.exists():
         raise FileNotFoundError(f"launch argument {name}:={path}: {absolute} does not exist")
     return str(absolute)
+
+
+def existing_map(text: str) -> str:
+    """The map's folder, made absolute: a path, or a map's name under the default map.root. Raises as `existing`."""
+    named = Path(MapSettings().root).expanduser() / text
+    is_name = "/" not in text and not Path(text).exists()
+    return existing(str(named) if is_name and named.exists() else text, "map")
 
 
 def rviz() -> OpaqueFunction:

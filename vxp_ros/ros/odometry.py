@@ -28,10 +28,16 @@ class OdometryBuffer:
     def clear(self) -> None:
         with self._changed:
             self._poses.clear()
+            self._changed.notify_all()
 
     def latest(self) -> np.ndarray | None:
         with self._changed:
             return self._poses[-1][1] if self._poses else None
+
+    def reaches(self, stamp_ns: int) -> bool:
+        """True when odometry of this stamp or later has come."""
+        with self._changed:
+            return bool(self._poses) and self._poses[-1][0] >= stamp_ns
 
     def pose_at(self, stamp_ns: int, timeout: float) -> np.ndarray | None:
         """T_odom_base at `stamp_ns`, interpolated; waits up to `timeout` seconds for odometry to reach the stamp.

@@ -7,8 +7,9 @@ this pairer drops by age, starts anew on a backward jump, and never calls user c
 from collections import Counter
 from typing import Any, NamedTuple
 
-# Older than this behind the newest stamp of its stream: a bag has looped or the clock was set back.
-JUMP_NS = 1_000_000_000
+# Older than this behind the newest stamp of its stream: a bag has looped or the clock was set back. Transports reorder
+# the messages of one sensor by less, if at all; a loop of ten frames at 10 Hz steps back by 0.9 s.
+JUMP_NS = 300_000_000
 
 
 class Waiting(NamedTuple):
@@ -34,20 +35,18 @@ class Pairer:
         self.resets = 0
         self.offsets_ns: dict[str, list[int]] = {name: [] for name in self.streams}
         self._newest: dict[str, int] = {}
-        self._last_group_ns: int | None = None
+        self._last_paired: dict[str, int] = {}
 
     def add(self, stream: str, stamp_ns: int, item: Any) -> list[dict[str, Waiting]]:
         """Take one message; return the groups it completes (none or one), oldest first."""
         self.received[stream] += 1
         if stamp_ns < self._newest.get(stream, stamp_ns) - JUMP_NS:
-            self.reset()
+            self._forget(stamp_ns + JUMP_NS)
         if self._refuse(stream, stamp_ns):
             return []
         self._newest[stream] = max(stamp_ns, self._newest.get(stream, stamp_ns))
-        queue = self.waiting[stream]
-        queue.append(Waiting(stamp_ns, item))
-        queue.sort(key=lambda entry: entry.stamp_ns)
-        group = self._best_group(stream, stamp_ns)
+        self.waiting[stream].append(Waiting(stamp_ns, item))
+        group = self._best_group(stamp_ns)
         if group is None:
             self._limit(stream)
             return []
@@ -56,12 +55,7 @@ class Pairer:
 
     def reset(self) -> None:
         """Forget what waits (counted as "reset"): after a clock jump, a bag loop or a change of the sensors."""
-        self.resets += 1
-        for name, queue in self.waiting.items():
-            self.dropped[name]["reset"] += len(queue)
-            queue.clear()
-        self._newest.clear()
-        self._last_group_ns = None
+        self._forget(float("-inf"))
 
     def balanced(self) -> bool:
         """The accounting identity, for every stream."""
@@ -75,16 +69,27 @@ class Pairer:
         offsets = sorted(self.offsets_ns[stream])
         return offsets[len(offsets) // 2] if offsets else 0
 
+    def _forget(self, after_ns: float) -> None:
+        """Start anew with what is no later than this; messages of the new time may be waiting already."""
+        self.resets += 1
+        for name, queue in self.waiting.items():
+            self.waiting[name] = [entry for entry in queue if entry.stamp_ns <= after_ns]
+            self.dropped[name]["reset"] += len(queue) - len(self.waiting[name])
+        self._newest = {name: stamp for name, stamp in self._newest.items() if stamp <= after_ns}
+        self._last_paired = {name: stamp for name, stamp in self._last_paired.items() if stamp <= after_ns}
+
     def _refuse(self, stream: str, stamp_ns: int) -> bool:
-        if any(entry.stamp_ns == stamp_ns for entry in self.waiting[stream]):
+        """Each message once, and the groups in the order of their stamps."""
+        last = self._last_paired.get(stream, stamp_ns - 1)
+        if stamp_ns == last or any(entry.stamp_ns == stamp_ns for entry in self.waiting[stream]):
             self.dropped[stream]["duplicate"] += 1
             return True
-        if self._last_group_ns is not None and stamp_ns < self._last_group_ns - self.tolerance_ns:
+        if stamp_ns < last:
             self.dropped[stream]["late"] += 1
             return True
         return False
 
-    def _best_group(self, stream: str, stamp_ns: int) -> dict[str, Waiting] | None:
+    def _best_group(self, stamp_ns: int) -> dict[str, Waiting] | None:
         """The nearest message of every other stream to this stamp, if all lie within the tolerance of one another."""
         group = {}
         for name in self.streams:
@@ -102,10 +107,11 @@ class Pairer:
             self.dropped[name]["unpaired"] += len(older)
             self.waiting[name] = [other for other in self.waiting[name] if other.stamp_ns > entry.stamp_ns]
             self.paired[name] += 1
+            self._last_paired[name] = entry.stamp_ns
             self.offsets_ns[name] = [*self.offsets_ns[name][-49:], entry.stamp_ns - first]
-        self._last_group_ns = max(entry.stamp_ns for entry in group.values())
 
     def _limit(self, stream: str) -> None:
+        """Let go of what came first, not of the oldest stamp: else stamps from the future would evict good ones."""
         queue = self.waiting[stream]
         while len(queue) > self.capacity:
             queue.pop(0)

@@ -52,7 +52,10 @@ def value_of(node: Node, path: str, default: Any) -> Any:
 
 
 def watch(node: Node, settings_class: type, apply: Callable[[Any], None]) -> None:
-    """Check every later change as a whole, refuse it with a sentence, or hand the new settings to `apply`."""
+    """Check every later change as a whole, refuse it with a sentence, or hand the new settings to `apply`.
+
+    apply may refuse too, with a ValueError.
+    """
     specification = {path: (kind, metadata) for path, kind, _, metadata in walk(settings_class)}
 
     def on_set(parameters: list[Parameter]) -> SetParametersResult:
@@ -63,7 +66,10 @@ def watch(node: Node, settings_class: type, apply: Callable[[Any], None]) -> Non
             return SetParametersResult(successful=False, reason="; ".join(filter(None, problems)))
         if changes:
             values = {path: value_of(node, path, default) for path, _, default, _ in walk(settings_class)}
-            apply(build(settings_class, {**values, **changes}))
+            try:
+                apply(build(settings_class, {**values, **changes}))
+            except ValueError as problem:
+                return SetParametersResult(successful=False, reason=str(problem))
         return SetParametersResult(successful=True)
 
     node.add_on_set_parameters_callback(on_set)

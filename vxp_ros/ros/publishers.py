@@ -1,13 +1,23 @@
-"""Everything the nodes say: answers, keyframes, status and markers as messages. Every field is cast explicitly,
+"""Everything the nodes say: answers, keyframes, status and markers as messages.
 
-because generated setters no longer check types: a numpy float32 in a float64 field is sent as nonsense, silently.
+Every field is cast explicitly, because generated setters no longer check types: a numpy float32 in a float64 field is
+sent as nonsense, silently.
 """
 
+import array
 import math
 
 import numpy as np
-from builtin_interfaces.msg import Duration
-from geometry_msgs.msg import Point, Pose, PoseArray, PoseStamped, PoseWithCovariance, PoseWithCovarianceStamped
+from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import (
+    Point,
+    Pose,
+    PoseArray,
+    PoseStamped,
+    PoseWithCovariance,
+    PoseWithCovarianceStamped,
+    Quaternion,
+)
 from nav_msgs.msg import Path
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
@@ -16,8 +26,8 @@ from vxp_ros.msg import GlobalDescriptor, Keyframe, LocalizationStatus, PlaceCan
 
 from ..core.config import FrameSettings, OutputSettings
 from ..core.datatypes import Candidate, Descriptor, Place, Recognition, Status
+from ..core.geometry import matrix_to_quaternion
 from ..core.place_map import PlaceMap
-from .conversions import ns_to_stamp, to_float32_array, to_pose_msg
 
 MODALITY_NUMBERS = {
     "camera": PlaceCandidates.MODALITY_CAMERA,
@@ -64,7 +74,7 @@ def candidate_message(candidate: Candidate, map_id: str, frames: FrameSettings, 
 
 
 def place_covariance(output: OutputSettings) -> list[float]:
-    """[36] covariance of "somewhere near this place"; zeros would mean "unknown" to some readers, "certain" to others."""
+    """[36] covariance of "somewhere near this place"; zeros mean "unknown" to some readers, "certain" to others."""
     sigmas = [output.position_sigma] * 3 + [TILT_SIGMA] * 2 + [output.yaw_sigma]
     return [float(value) for value in np.diag(np.square(sigmas)).ravel()]
 
@@ -142,3 +152,20 @@ def sphere(header: Header, rank: int, candidate: Candidate, color: tuple[float, 
 def to_duration(milliseconds: float) -> Duration:
     fraction, seconds = math.modf(milliseconds / 1000)
     return Duration(sec=int(seconds), nanosec=int(fraction * 1e9))
+
+
+def ns_to_stamp(stamp_ns: int) -> Time:
+    seconds, nanoseconds = divmod(int(stamp_ns), 1_000_000_000)
+    return Time(sec=seconds, nanosec=nanoseconds)
+
+
+def to_pose_msg(T: np.ndarray) -> Pose:
+    """T: [4, 4]."""
+    x, y, z = map(float, T[:3, 3])
+    qx, qy, qz, qw = map(float, matrix_to_quaternion(T[:3, :3]))
+    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+
+
+def to_float32_array(values: np.ndarray) -> array.array:
+    """[n] of any float dtype, in the form that a float32[] field takes without an element loop."""
+    return array.array("f", np.ascontiguousarray(values, dtype="<f4").tobytes())

@@ -33,10 +33,11 @@ class NewestWorker:
     def submit(self, item: Any) -> None:
         """Hand over an item; the one that was waiting, if any, is dropped as "superseded"."""
         with self._changed:
-            replaced, self._slot = self._slot, [item]
+            is_late = self._stopping
+            replaced, self._slot = ([item], []) if is_late else (self._slot, [item])
             self._changed.notify()
         for old in replaced:
-            self._on_drop(old, "superseded")
+            self._on_drop(old, "shutdown" if is_late else "superseded")
 
     def request(self, job: Callable[[], Any]) -> Future | None:
         """Run `job` on the worker's thread as soon as possible. None when too many jobs wait: the caller says busy."""
@@ -72,6 +73,8 @@ class NewestWorker:
             self._serve(*request) if request else self._process(item)
 
     def _serve(self, job: Callable[[], Any], future: Future) -> None:
+        if not future.set_running_or_notify_cancel():  # the caller has given up meanwhile
+            return
         try:
             future.set_result(job())
         except Exception as problem:

@@ -130,9 +130,7 @@ class VoxelFeatureExtractor(nn.Module):
     def forward(self, batch: VoxelBatch, backend: str | None = None) -> SparseVoxels:
         """backend: "spconv" or "torch"; None for the one that is there."""
         device = batch.points.device
-        with torch.autocast(
-            device.type, enabled=False
-        ):  # half precision does not bear sums over 27 taps x 256 channels
+        with torch.autocast(device.type, enabled=False):  # sums over 27 taps x 256 channels want full precision
             features = self.vfe(batch)
             backend = backend or default_backend(device)
             return self.middle(SparseVoxels(features, batch.indices, self.grid, batch.batch_size, backend))

@@ -1,0 +1,95 @@
+"""Shared by the ROS tests: a graph of their own, rclpy for those that ask for it, and helper modules by name."""
+
+import os
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+# Before rclpy is loaded: no other test run and no robot may hear us, and wrong field types must be loud.
+os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(102))
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+
+
+@pytest.fixture
+def ros():
+    """rclpy, initialised for one test."""
+    rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
+    rclpy.init(args=[])
+    yield rclpy
+    rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """An untrained model: it tells scenes apart by one sensor, which is all that these tests need."""
+    from vxp_ros.core.model_store import init_model
+
+    folder = tmp_path_factory.mktemp("model") / "lite"
+    init_model("vxp_lite", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def map_root(tmp_path_factory, model) -> Path:
+    """A map root with the map "town": scenes 0 to 3 of live_rig, 20 m apart along x."""
+    import numpy as np
+    from live_rig import K, scene
+
+    from vxp_ros.core.config import KeyframeSettings
+    from vxp_ros.core.datatypes import Camera, Frame, Image
+    from vxp_ros.core.encoder import Encoder
+    from vxp_ros.core.geometry import pose_from_vector
+    from vxp_ros.core.map_store import save_map
+    from vxp_ros.core.place_map import PlaceMap
+    from vxp_ros.core.recognizer import PlaceRecognizer
+
+    encoder = Encoder.load(model, "cpu")
+    place_map = PlaceMap(dict.fromkeys(encoder.modalities, encoder.model_id))
+    camera = Camera(128, 96, K, T_base_camera=pose_from_vector([0, 0, 0, -0.5, 0.5, -0.5, 0.5]))
+    for number in range(4):
+        pixels, points = scene(number)
+        frame = Frame(number + 1, {"camera": Image(pixels, camera)}, points, None, np.eye(4))
+        T = np.eye(4)
+        T[0, 3] = 20.0 * number
+        place_map.add(PlaceRecognizer(encoder).make_place(frame, T, KeyframeSettings(thumbnail_width=64)))
+    root = tmp_path_factory.mktemp("maps")
+    save_map(place_map, root / "town")
+    return root
+
+
+@pytest.fixture
+def robot(ros):
+    """A node that publishes sensor data and hears the answers."""
+    from live_rig import Robot
+
+    robot = Robot()
+    yield robot
+    robot.close()
+
+
+@pytest.fixture
+def start(robot, model, map_root):
+    """Starts an active localizer in this process; parameters as group__name=value."""
+    from live_rig import SpinningNode, localizer_parameters
+
+    from vxp_ros.ros.localizer import Localizer
+
+    started = []
+
+    def start(**parameters):
+        spinning = SpinningNode(Localizer, "vxp_localizer", **{**localizer_parameters(model, map_root), **parameters})
+        started.append(spinning)
+        spinning.bring_up()
+        robot.meet()
+        return spinning
+
+    yield start
+    for spinning in started:
+        errors = spinning.node.worker.errors if spinning.node.worker else []
+        spinning.close()
+        assert errors == []

@@ -1,0 +1,163 @@
+"""The mapper node: drive once, get a place map. Every few metres the frame at hand becomes a place."""
+
+import time
+
+import numpy as np
+from std_srvs.srv import Trigger
+
+from vxp_ros.msg import Keyframe
+from vxp_ros.srv import SaveMap
+
+from ..core.config import MapperSettings
+from ..core.errors import BadInput, MapError, VxpError
+from ..core.keyframes import is_keyframe
+from ..core.map_store import SavedMap, path_of_map, save_map
+from ..core.place_map import PlaceMap
+from ..core.recognizer import PlaceRecognizer
+from ..core.stopwatch import Stopwatch
+from .lifecycle import SensorNode
+from .publishers import keyframe_message
+from .qos import latched_qos, overridable
+from .reports import Level, Report
+from .running import run
+from .sensors import Bundle
+
+KEYFRAME_DEPTH = 100
+
+
+class Mapper(SensorNode):
+    """Sensors and poses in, a place map out. Topics and services: docs/ros.md; parameters: docs/parameters.md."""
+
+    needs_all_sensors = True  # a map that silently lacks one sensor's descriptors is found out too late
+
+    def __init__(self, name: str = "vxp_mapper", **options):
+        self.place_map: PlaceMap | None = None
+        self.recognizer: PlaceRecognizer | None = None
+        self.last_pose: np.ndarray | None = None
+        self.last_added = 0.0
+        self.unsaved = 0
+        self.pose_problem = ""
+        super().__init__(name, MapperSettings, **options)
+        self.keyframes = self.create_lifecycle_publisher(
+            Keyframe, "~/keyframes", latched_qos(KEYFRAME_DEPTH), qos_overriding_options=overridable()
+        )
+        self.create_service(SaveMap, "~/save_map", self._on_save_map, callback_group=self.jobs.group)
+        self.create_service(Trigger, "~/clear", self._on_clear, callback_group=self.jobs.group)
+
+    # Lifecycle
+
+    def prepare(self) -> None:
+        settings = self.settings
+        if settings.keyframe.save_as:
+            path_of_map(settings.map.root, settings.keyframe.save_as)  # a name that cannot be saved is told now
+        if settings.keyframe.pose == "tf" and not self.transforms.has_tf:
+            raise ValueError("keyframe.pose is tf, but tf2_ros is not installed here: use odom")
+        self.recognizer = PlaceRecognizer(self.encoder)
+        self.start_map()
+        self.get_logger().info(f"mapping with model {self.encoder.model_id} on {self.encoder.device}")
+
+    def start_map(self) -> None:
+        models = dict.fromkeys(self.encoder.modalities, self.encoder.model_id)
+        frames = self.settings.frames
+        self.place_map = PlaceMap(models, frames.map, frames.base)
+        self.last_pose, self.unsaved = None, 0
+
+    def begin(self) -> None:
+        """Nothing to say before the first keyframe."""
+
+    def finish(self) -> None:
+        name = self.settings.keyframe.save_as
+        if not name or not self.unsaved:
+            return
+        try:
+            self.save(name, overwrite=True)
+        except VxpError as problem:
+            self.get_logger().error(f"the map was not saved: {problem}")
+
+    def save(self, name: str, overwrite: bool) -> SavedMap:
+        """Raises MapError."""
+        saved = save_map(self.place_map, path_of_map(self.settings.map.root, name), overwrite)
+        self.unsaved = 0
+        self.get_logger().info(f"saved {saved.places} places, {saved.bytes} bytes, as {saved.path}")
+        return saved
+
+    # A frame's way, on the worker's thread
+
+    def process(self, bundle: Bundle) -> str:
+        start, watch, keyframe = time.perf_counter(), Stopwatch(), self.settings.keyframe
+        stamp_ns = bundle.stamp_ns()
+        T_map_base = self._pose(stamp_ns)
+        if T_map_base is None:
+            return "no_pose"
+        if not is_keyframe(self.last_pose, T_map_base, keyframe):
+            return "not_moved"
+        try:
+            with watch.stage("convert"):
+                frame = self.frame_maker.make(bundle, stamp_ns, T_map_base if keyframe.pose == "odom" else None)
+            with watch.stage("describe"):
+                place = self.recognizer.make_place(frame, T_map_base, keyframe)
+            place_id = self.place_map.add(place)
+        except BadInput as problem:
+            self.warn(problem.reason, f"frame dropped: {problem}")
+            return problem.reason
+        except MapError as problem:
+            self.warn("bad_place", f"place refused: {problem}")
+            return "bad_place"
+        with watch.stage("publish"):
+            self.keyframes.publish(keyframe_message(place_id, place, self.encoder.model_id, self.settings.frames))
+        self.last_pose, self.last_added = T_map_base, time.monotonic()
+        self.unsaved += 1
+        self.timings.add({**watch.stage_ms, "total": 1000 * (time.perf_counter() - start)})
+        return ""
+
+    def _pose(self, stamp_ns: int) -> np.ndarray | None:
+        """Where the base was at the stamp, [4, 4] in the map's frame; None, with the reason kept, when unknown."""
+        if self.settings.keyframe.pose == "tf":
+            pose, frames = self.transforms.map_pose(stamp_ns), self.settings.frames
+            self.pose_problem = "" if pose is not None else f"TF has no pose of {frames.base} in {frames.map}"
+            return pose
+        pose = self.sensors.odometry.pose_at(stamp_ns, self.settings.frames.transform_timeout)
+        topic = self.resolve_topic_name("odom")
+        self.pose_problem = "" if pose is not None else f"no odometry on {topic} within 0.5 s of the sensors' stamps"
+        return pose
+
+    # Services
+
+    async def _on_save_map(self, request: SaveMap.Request, response: SaveMap.Response) -> SaveMap.Response:
+
+        def job() -> None:
+            saved = self.save(request.name, bool(request.overwrite))
+            response.success, response.message = True, f"{saved.places} places"
+            response.path, response.bytes, response.sha256 = str(saved.path), int(saved.bytes), saved.sha256
+
+        return await self.jobs.run(self.worker, job, response)
+
+    async def _on_clear(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+
+        def job() -> None:
+            forgotten = len(self.place_map)
+            self.start_map()
+            response.success, response.message = True, f"{forgotten} places forgotten; the saved maps stay"
+
+        return await self.jobs.run(self.worker, job, response)
+
+    # Diagnostics
+
+    def hardware_id(self) -> str:
+        return self.place_map.map_id if self.place_map is not None else ""
+
+    def own_reports(self) -> list[Report]:
+        values = {"places": len(self.place_map), "unsaved": self.unsaved, "pose_source": self.settings.keyframe.pose}
+        if self.unsaved:
+            values["added_s_ago"] = f"{time.monotonic() - self.last_added:.1f}"
+        if self.pose_problem:
+            return [Report("keyframes", Level.ERROR, self.pose_problem, values)]
+        return [Report("keyframes", Level.OK, f"{len(self.place_map)} places, {self.unsaved} not saved yet", values)]
+
+
+def main() -> None:
+    run(Mapper)
+
+
+if __name__ == "__main__":
+    main()
