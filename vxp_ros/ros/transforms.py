@@ -45,7 +45,7 @@ def _pose(parameter: str, numbers: list[float]) -> np.ndarray:
 
 
 class Transforms:
-    """Looks up T_base_sensor, and odometry or map poses where TF has them. Used on the worker's thread."""
+    """Looks up T_base_sensor, and map poses where TF has them. Used on the worker's thread."""
 
     def __init__(self, node: Node, frames: FrameSettings, extrinsics: dict[str, np.ndarray]):
         self.frames = frames
@@ -99,10 +99,6 @@ class Transforms:
             self._found[frame_id] = T_base_sensor
         self.problem = ""
         return T_base_sensor
-
-    def odometry(self, stamp_ns: int) -> np.ndarray | None:
-        """T_odom_base [4, 4] from TF, or None."""
-        return self._look_up(self.frames.odom, self.frames.base, stamp_ns)
 
     def map_pose(self, stamp_ns: int) -> np.ndarray | None:
         """T_map_base [4, 4] from TF, or None."""
