@@ -102,6 +102,7 @@ class Robot:
         self.odometry = self.node.create_publisher(Odometry, "odom", RELIABLE)
         self.heard = defaultdict(list)
         self.diagnostics = {}
+        self.clients = {}
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, RELIABLE)
 
     def now_ns(self) -> int:
@@ -158,11 +159,13 @@ class Robot:
         self.spin(0.6)  # a subscription may still be changing its reliability
 
     def call(self, service_type, name: str, request=None, timeout: float = 20.0):
-        client = self.node.create_client(service_type, name)
-        assert client.wait_for_service(timeout_sec=timeout), f"no service {name}"
-        future = client.call_async(request or service_type.Request())
+        """The answer of a service. One client per service: a server may answer before it has met a new client."""
+        if name not in self.clients:
+            self.clients[name] = self.node.create_client(service_type, name)
+            assert self.clients[name].wait_for_service(timeout_sec=timeout), f"no service {name}"
+            self.spin(0.3)
+        future = self.clients[name].call_async(request or service_type.Request())
         assert self.spin_until(future.done, timeout), f"{name} did not answer within {timeout} s"
-        self.node.destroy_client(client)
         return future.result()
 
     def close(self) -> None:
@@ -238,8 +241,10 @@ class SpinningNode:
         assert self.node.state == "active", self.node.failure
 
     def close(self) -> None:
-        self.do(self.node.close)
-        self._is_stopping = True
-        self._thread.join()
-        self.executor.shutdown()
-        self.node.destroy_node()
+        try:
+            self.do(self.node.close)
+        finally:
+            self._is_stopping = True
+            self._thread.join(30)
+            self.executor.shutdown()
+            self.node.destroy_node()

@@ -17,8 +17,8 @@ from ..core.errors import VxpError
 from ..core.resources import find_config
 from .output import DeviceOption, JsonOption, write_json
 
-# Older releases have published security holes (torch: CVE-2026-24747, Pillow: CVE-2026-40192).
-FLOORS = {"torch": (2, 10), "pillow": (12, 2)}
+# Older releases have a published security hole in loading weights (CVE-2026-24747).
+FLOORS = {"torch": (2, 10)}
 # Every process with our Fast DDS profile takes a segment of 64 MiB; localizer, player, recorder and RViz take four.
 SHARED_MEMORY_BYTES = 4 * 64 * 2**20
 
