@@ -11,12 +11,13 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             DeclareLaunchArgument(
-                "map", description="place map to localize on: its folder, or its name under ~/.ros/vxp_maps"
+                "map", description="place map to localize on: its folder, or its name under map_root"
             ),
+            argument("map_root", "", "folder of maps for names and ~/load_map; empty: ~/.ros/vxp_maps"),
             *node_arguments("localizer.yaml"),
             argument("rviz", "false", "show the candidates in RViz", FLAG),
             OpaqueFunction(function=check_map),
-            lifecycle_node("localizer", {"map": "map.path"}),
+            lifecycle_node("localizer", {"map": "map.path", "map_root": "map.root"}),
             rviz(),
         ]
     )
@@ -24,4 +25,5 @@ def generate_launch_description() -> LaunchDescription:
 
 def check_map(context):
     """Fail now rather than in a node that a user has to look for."""
-    context.launch_configurations["map"] = existing_map(LaunchConfiguration("map").perform(context))
+    text, root = (LaunchConfiguration(name).perform(context) for name in ("map", "map_root"))
+    context.launch_configurations["map"] = existing_map(text, root)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SHARED = ROOT / "vxp_ros" / "ros" / "launching.py"
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 EXPECTED = {
-    "localize.launch.py": {"map", "rviz"},
+    "localize.launch.py": {"map", "map_root", "rviz"},
     "build_map.launch.py": {"map_root", "map_name"},
 }
 COMMON = {

@@ -133,6 +133,29 @@ def test_cleanup_saves_under_the_given_name(robot, mapper, tmp_path):
     assert len(load_map(tmp_path / "maps" / "trip")) == 2  # an empty run replaces nothing
 
 
+def test_a_save_under_another_name_does_not_spare_the_last_one(robot, mapper, tmp_path):
+    spinning = mapper(keyframe__save_as="auto")
+    drive(robot, spinning, [(0, 0.0)])
+    assert robot.call(SaveMap, "/vxp_mapper/save_map", SaveMap.Request(name="auto")).success
+    drive(robot, spinning, [(1, 20.0)])
+    assert robot.call(SaveMap, "/vxp_mapper/save_map", SaveMap.Request(name="other")).success
+    spinning.do(spinning.node.trigger_deactivate)
+    spinning.do(spinning.node.trigger_cleanup)
+    assert len(load_map(tmp_path / "maps" / "auto")) == 2
+
+
+def test_a_root_that_cannot_be_written_is_told_before_the_drive(robot, model, tmp_path):
+    (tmp_path / "file").write_text("")
+    given = {**localizer_parameters(model, tmp_path / "file" / "maps"), "keyframe__save_as": "auto"}
+    given.pop("map__path")
+    spinning = SpinningNode(Mapper, "vxp_mapper", **given)
+    try:
+        spinning.do(spinning.node.trigger_configure)
+        assert str(tmp_path / "file") in spinning.node.failure
+    finally:
+        spinning.close()
+
+
 def test_a_hostile_save_as_is_refused_at_once(robot, model, tmp_path):
     parameters = {**localizer_parameters(model, tmp_path), "keyframe__save_as": "../trip"}
     parameters.pop("map__path")

@@ -87,6 +87,18 @@ def test_an_integer_passes_for_a_float_in_yaml(make_node, tmp_path):
     assert isinstance(settings.input.max_rate, float)
 
 
+def test_lists_may_be_empty_in_yaml_and_change_at_run_time(make_node, tmp_path):
+    file = tmp_path / "parameters.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    extrinsics: {lidar: [], cameras: []}\n")
+    node = make_node(arguments=["--params-file", file])
+    seen = watched(node)
+    assert seen[0].extrinsics.lidar == []
+    pose = [1.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0]
+    (result,) = node.set_parameters([Parameter("extrinsics.lidar", value=pose)])
+    assert result.successful, result.reason
+    assert seen[-1].extrinsics.lidar == pose
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [

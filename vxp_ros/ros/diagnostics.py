@@ -44,6 +44,10 @@ class Diagnostics:
         self._timer = node.create_timer(TICK, self._tick, clock=self._steady)
         self.on_tick: Callable[[], None] = lambda: None
 
+    def expect_clock(self) -> None:
+        """From now on /clock has 5 s to begin, if simulated time is asked for."""
+        self._started = time.monotonic()
+
     def has_clock(self) -> bool:
         """False when simulated time is asked for and none has arrived for 5 s."""
         if self._node.get_clock().now().nanoseconds > 0:

@@ -9,22 +9,24 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from ..core.errors import VxpError
+from .qos import service_qos
 from .worker import NewestWorker
 
 logger = logging.getLogger(__name__)
 
 
 class Jobs:
-    """Runs one service's work after another.
-
-    group: the callback group for these services. Their callbacks are coroutines that wait for the worker; in the
-    node's own group they would hold up every other callback meanwhile.
-    """
+    """Runs one service's work after another."""
 
     def __init__(self, node: Node):
-        self.group = ReentrantCallbackGroup()
+        # The callbacks are coroutines that wait for the worker; in the node's own group they would hold up all others.
+        self._group = ReentrantCallbackGroup()
         self._node = node
         self._is_running = False
+
+    def serve(self, service_type: type, name: str, callback: Callable) -> None:
+        """Offer a service whose `callback` is a coroutine that ends in `run`."""
+        self._node.create_service(service_type, name, callback, callback_group=self._group, qos_profile=service_qos())
 
     async def run(self, worker: NewestWorker | None, job: Callable[[], None], response: Any) -> Any:
         """Have `job` fill in `response`; what goes wrong, and "busy", becomes success=false with a message."""

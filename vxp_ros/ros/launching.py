@@ -7,15 +7,10 @@ the YAML file beats the default: arguments are passed on after the file, and onl
 import os
 from pathlib import Path
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
-from launch.event_handlers import OnProcessStart
-from launch.events import matches_action
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterValue
-from lifecycle_msgs.msg import Transition
 
 from ..core.config import MapSettings
 from ..core.resources import find_config
@@ -71,6 +66,7 @@ def lifecycle_node(executable: str, overrides: dict[str, str]) -> OpaqueFunction
         parameters = {parameter: ParameterValue(text, value_type=str) for parameter, text in given.items()}
         if value("bag") or value("use_sim_time"):
             parameters["use_sim_time"] = bool(value("bag")) or value("use_sim_time") == "true"
+        starts_itself = value("autostart") == "true" and value("use_lifecycle_manager") == "false"
         node = LifecycleNode(
             package="vxp_ros",
             executable=executable,
@@ -78,14 +74,15 @@ def lifecycle_node(executable: str, overrides: dict[str, str]) -> OpaqueFunction
             namespace=value("namespace"),
             parameters=[existing(value("params_file"), "params_file"), *([parameters] if parameters else [])],
             remappings=remappings(value),
-            arguments=["--ros-args", "--log-level", value("log_level")],
+            arguments=[*(["--autostart"] if starts_itself else []), "--ros-args", "--log-level", value("log_level")],
             output="screen",
             emulate_tty=True,
             respawn=value("respawn") == "true",
             respawn_delay=1.0,
+            sigterm_timeout="60",  # the mapper may be saving a large map
+            sigkill_timeout="60",
         )
-        brings_itself_up = value("autostart") == "true" and value("use_lifecycle_manager") == "false"
-        return [*(autostart(node) if brings_itself_up else []), node, *bag_player(node, value)]
+        return [node, *bag_player(value)]
 
     return OpaqueFunction(function=start)
 
@@ -99,37 +96,13 @@ def remappings(value) -> list[tuple[str, str]]:
     return pairs + ([("odom", value("odom_topic"))] if value("odom_topic") else [])
 
 
-def autostart(node: LifecycleNode) -> list[RegisterEventHandler]:
-    """Configure on every process start (so also after a respawn), activate once configured."""
-
-    def change(transition: int) -> EmitEvent:
-        return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition))
-
-    configure = OnProcessStart(target_action=node, on_start=[change(Transition.TRANSITION_CONFIGURE)])
-    activate = OnStateTransition(
-        target_lifecycle_node=node,
-        start_state="configuring",
-        goal_state="inactive",
-        entities=[change(Transition.TRANSITION_ACTIVATE)],
-    )
-    return [RegisterEventHandler(configure), RegisterEventHandler(activate)]
-
-
-def bag_player(node: LifecycleNode, value) -> list[RegisterEventHandler]:
-    """Play the bag of argument `bag` once the node is active, so that no message is lost to a loading model."""
+def bag_player(value) -> list[Node]:
+    """Play the bag of argument `bag`. It waits for the node's subscriptions: nothing is lost to a loading model."""
     if not value("bag"):
         return []
-    player = Node(
-        package="vxp_ros",
-        executable="bag_player",
-        arguments=[
-            *(existing(value("bag"), "bag"), "--wait-for-subscribers"),
-            *("--clock", "100", "--rate", value("bag_rate")),
-        ],
-        output="screen",
-    )
-    active = OnStateTransition(target_lifecycle_node=node, goal_state="active", entities=[player], handle_once=True)
-    return [RegisterEventHandler(active)]
+    path = existing(value("bag"), "bag")
+    arguments = [path, "--wait-for-subscribers", "120", "--clock", "100", "--rate", value("bag_rate")]
+    return [Node(package="vxp_ros", executable="bag_player", arguments=arguments, output="screen")]
 
 
 def existing(path: str, name: str) -> str:
@@ -140,9 +113,10 @@ def existing(path: str, name: str) -> str:
     return str(absolute)
 
 
-def existing_map(text: str) -> str:
-    """The map's folder, made absolute: a path, or a map's name under the default map.root. Raises as `existing`."""
-    named = Path(MapSettings().root).expanduser() / text
+def existing_map(text: str, root: str) -> str:
+    """The map's folder, made absolute: a path, or a map's name under map.root (`root`, or the default where that is
+    empty). Raises as `existing`."""
+    named = Path(root or MapSettings().root).expanduser() / text
     is_name = "/" not in text and not Path(text).exists()
     return existing(str(named) if is_name and named.exists() else text, "map")
 

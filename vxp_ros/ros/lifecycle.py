@@ -17,7 +17,7 @@ from .parameters import declare, watch
 from .reports import Report, encoder_report, sensor_reports, sync_report, transform_report
 from .sensors import Bundle, SensorInput
 from .timings import Timings
-from .transforms import Transforms, extrinsics_from
+from .transforms import Transforms, check_frames, extrinsics_from
 from .worker import NewestWorker
 
 logger = logging.getLogger(__name__)
@@ -140,6 +140,7 @@ class SensorNode(LifecycleNode):
 
     def _configure(self) -> None:
         settings = self.settings
+        check_frames(settings.frames)
         self.sensors = SensorInput(self, settings.input, settings.qos, self._offer, self.needs_all_sensors)
         extrinsics = extrinsics_from(settings.extrinsics, settings.input)
         self.encoder = Encoder.load(model_of(settings), settings.model.device, settings.model.threads)
@@ -152,6 +153,7 @@ class SensorNode(LifecycleNode):
         self.worker = NewestWorker(self._handle, lambda _bundle, reason: self.sensors.bundles.drop(reason))
 
     def _activate(self) -> None:
+        self.diagnostics.expect_clock()
         self.sensors.open()
         self.begin()
 

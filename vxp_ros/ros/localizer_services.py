@@ -27,11 +27,10 @@ class LocalizerServices:
 
     def __init__(self, node: "Localizer"):
         self._node = node
-        group = node.jobs.group
-        node.create_service(Localize, "~/localize", self._on_localize, callback_group=group)
-        node.create_service(Trigger, "~/trigger", self._on_trigger, callback_group=group)
-        node.create_service(LoadMap, "~/load_map", self._on_load_map, callback_group=group)
-        node.create_service(Trigger, "~/clear", self._on_clear, callback_group=group)
+        node.jobs.serve(Localize, "~/localize", self._on_localize)
+        node.jobs.serve(Trigger, "~/trigger", self._on_trigger)
+        node.jobs.serve(LoadMap, "~/load_map", self._on_load_map)
+        node.jobs.serve(Trigger, "~/clear", self._on_clear)
         node.create_service(SetBool, "~/enable", self._on_enable)
 
     async def _on_localize(self, request: Localize.Request, response: Localize.Response) -> Localize.Response:
@@ -110,5 +109,7 @@ class LocalizerServices:
         if self._node.sensors is None:
             return refuse(response, f"the node is {self._node.state}: configure it first")
         self._node.enable(bool(request.data))
-        response.success, response.message = True, "answers every frame" if request.data else "paused"
+        is_continuous = self._node.settings.output.continuous
+        answers = "answers every frame" if is_continuous else "answers on request only: output.continuous is false"
+        response.success, response.message = True, answers if request.data else "paused"
         return response

@@ -1,6 +1,8 @@
 """The mapper node: drive once, get a place map. Every few metres the frame at hand becomes a place."""
 
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 from std_srvs.srv import Trigger
@@ -36,20 +38,21 @@ class Mapper(SensorNode):
         self.last_pose: np.ndarray | None = None
         self.last_added = 0.0
         self.unsaved = 0
+        self.is_kept = False  # the map as it is now lies under the name keyframe.save_as
         self.pose_problem = ""
         super().__init__(name, MapperSettings, **options)
         self.keyframes = self.create_lifecycle_publisher(
             Keyframe, "~/keyframes", latched_qos(KEYFRAME_DEPTH), qos_overriding_options=overridable()
         )
-        self.create_service(SaveMap, "~/save_map", self._on_save_map, callback_group=self.jobs.group)
-        self.create_service(Trigger, "~/clear", self._on_clear, callback_group=self.jobs.group)
+        self.jobs.serve(SaveMap, "~/save_map", self._on_save_map)
+        self.jobs.serve(Trigger, "~/clear", self._on_clear)
 
     # Lifecycle
 
     def prepare(self) -> None:
         settings = self.settings
         if settings.keyframe.save_as:
-            path_of_map(settings.map.root, settings.keyframe.save_as)  # a name that cannot be saved is told now
+            require_writable(path_of_map(settings.map.root, settings.keyframe.save_as).parent)  # told before the drive
         if settings.keyframe.pose == "tf" and not self.transforms.has_tf:
             raise ValueError("keyframe.pose is tf, but tf2_ros is not installed here: use odom")
         self.recognizer = PlaceRecognizer(self.encoder)
@@ -60,24 +63,26 @@ class Mapper(SensorNode):
         models = dict.fromkeys(self.encoder.modalities, self.encoder.model_id)
         frames = self.settings.frames
         self.place_map = PlaceMap(models, frames.map, frames.base)
-        self.last_pose, self.unsaved = None, 0
+        self.last_pose, self.unsaved, self.is_kept = None, 0, False
 
     def begin(self) -> None:
         """Nothing to say before the first keyframe."""
 
     def finish(self) -> None:
         name = self.settings.keyframe.save_as
-        if not name or not self.unsaved:
+        if not name or self.is_kept or not len(self.place_map):
             return
         try:
             self.save(name, overwrite=True)
         except VxpError as problem:
-            self.get_logger().error(f"the map was not saved: {problem}")
+            self.failure = f"the map was not saved: {problem}"
+            self.get_logger().error(self.failure)
 
     def save(self, name: str, overwrite: bool) -> SavedMap:
         """Raises MapError."""
         saved = save_map(self.place_map, path_of_map(self.settings.map.root, name), overwrite)
         self.unsaved = 0
+        self.is_kept = self.is_kept or name == self.settings.keyframe.save_as
         self.get_logger().info(f"saved {saved.places} places, {saved.bytes} bytes, as {saved.path}")
         return saved
 
@@ -106,7 +111,7 @@ class Mapper(SensorNode):
         with watch.stage("publish"):
             self.keyframes.publish(keyframe_message(place_id, place, self.encoder.model_id, self.settings.frames))
         self.last_pose, self.last_added = T_map_base, time.monotonic()
-        self.unsaved += 1
+        self.unsaved, self.is_kept = self.unsaved + 1, False
         self.timings.add({**watch.stage_ms, "total": 1000 * (time.perf_counter() - start)})
         return ""
 
@@ -153,6 +158,13 @@ class Mapper(SensorNode):
         if self.pose_problem:
             return [Report("keyframes", Level.ERROR, self.pose_problem, values)]
         return [Report("keyframes", Level.OK, f"{len(self.place_map)} places, {self.unsaved} not saved yet", values)]
+
+
+def require_writable(root: Path) -> None:
+    """Make the folder for maps. Raises OSError or ValueError when no map could be saved there."""
+    root.mkdir(parents=True, exist_ok=True)
+    if not os.access(root, os.W_OK):
+        raise ValueError(f"map.root {root} cannot be written: choose another folder")
 
 
 def main() -> None:

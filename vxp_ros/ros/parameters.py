@@ -1,5 +1,6 @@
 """ROS parameters from the settings classes of core/config.py: one parameter per setting, named by its path."""
 
+import array
 import difflib
 from collections.abc import Callable
 from typing import Any, get_args, get_origin
@@ -31,7 +32,8 @@ def declare(node: Node, settings_class: type) -> Any:
     problems = unknown_parameters(overrides, list(specification))
     for path, (kind, default, metadata) in specification.items():
         given = overrides.get(path)
-        value = default if given is None else given.value
+        is_empty = given is not None and given.value is None and isinstance(default, list)  # [] in a YAML file
+        value = default if given is None or is_empty else plain(given.value)
         problem = problem_with(path, kind, value, metadata)
         problems += [problem] if problem else []
     if problems:
@@ -47,8 +49,13 @@ def current(node: Node, settings_class: type) -> Any:
 
 
 def value_of(node: Node, path: str, default: Any) -> Any:
-    value = node.get_parameter(path).value
-    return list(value) if isinstance(default, list) and value is not None else (default if value is None else value)
+    value = plain(node.get_parameter(path).value)
+    return default if value is None else value
+
+
+def plain(value: Any) -> Any:
+    """A list for the arrays that rclpy hands out."""
+    return list(value) if isinstance(value, array.array | tuple) else value
 
 
 def watch(node: Node, settings_class: type, apply: Callable[[Any], None]) -> None:
@@ -59,7 +66,7 @@ def watch(node: Node, settings_class: type, apply: Callable[[Any], None]) -> Non
     specification = {path: (kind, metadata) for path, kind, _, metadata in walk(settings_class)}
 
     def on_set(parameters: list[Parameter]) -> SetParametersResult:
-        changes = {parameter.name: parameter.value for parameter in parameters if parameter.name in specification}
+        changes = {entry.name: plain(entry.value) for entry in parameters if entry.name in specification}
         problems = [problem_with(path, specification[path][0], value, specification[path][1])
                     for path, value in changes.items()]  # fmt: skip
         if any(problems):

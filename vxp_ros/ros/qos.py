@@ -27,6 +27,11 @@ def latched_qos(depth: int = 1) -> QoSProfile:
     return QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
+def service_qos() -> QoSProfile:
+    """Requests: a burst of them waits for its "busy" instead of being lost; ROS keeps ten by default."""
+    return QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
+
+
 def overridable() -> QoSOverridingOptions:
     """Lets YAML override history, depth and reliability (qos_overrides./topic.publisher.reliability: ...)."""
     return QoSOverridingOptions.with_default_policies()

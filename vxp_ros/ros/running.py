@@ -24,6 +24,8 @@ def run(make_node: Callable[[], SensorNode], argv: list[str] | None = None) -> N
     try:
         sys.exit(serve(make_node, arguments.autostart, ros_arguments, stop))
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # Python restores the defaults at its end; Ctrl-C comes twice
+            signal.signal(number, signal.SIG_IGN)
         rclpy.try_shutdown()
         gc.collect()  # frees the node's shared memory, which would outlive the process
         gc.freeze()  # else Python searches all of torch for garbage, more than once: 1 s more until the end
@@ -69,10 +71,15 @@ def serve(make_node: Callable[[], SensorNode], autostart: bool, ros_arguments: l
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        node.failure = (
+            ""  # what failed before is told; what fails now, as the mapper's last save, decides the exit code
+        )
         node.close()
+        for _ in range(10):  # the answers to requests that were under way
+            executor.spin_once(timeout_sec=0.0)
         executor.shutdown()
         node.destroy_node()
-    return 0
+    return 1 if node.failure else 0
 
 
 def bring_up(node: SensorNode) -> bool:

@@ -192,9 +192,7 @@ class SensorInput:
 
     def _partners(self, stream: Stream) -> tuple[str, ...]:
         """The sensors that a bundle with `stream` needs: all, but a silent one must not silence the others."""
-        if not stream.has_spoken_long():
-            return tuple(self.streams)
-        return tuple(name for name, other in self.streams.items() if not other.is_silent())
+        return tuple(name for name, other in self.streams.items() if not stream.has_outlasted(other))
 
     def _consider(self, bundle: Bundle) -> None:
         self.latest = bundle

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
@@ -22,7 +23,10 @@ CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 @dataclass
 class Stream:
-    """One topic. arrivals: the last receipts by time.monotonic() since it was silent, whatever the stamps say."""
+    """One topic. arrivals: the last receipts by time.monotonic(), whatever the stamps say.
+
+    speaking_since: the first receipt after the last gap in them.
+    """
 
     name: str
     topic: str
@@ -45,28 +49,43 @@ class Stream:
 
     def receive(self) -> None:
         self.ledger.receive()
-        now = time.monotonic()
-        if self.is_silent():
-            self.arrivals.clear()
-            self.speaking_since = now
-        self.arrivals.append(now)
+        if not self.arrivals or self.age() > 0.75 * self.patience():
+            self.speaking_since = time.monotonic()
+        self.arrivals.append(time.monotonic())
 
     def age(self) -> float:
         """Seconds since the last message, or since the subscription began."""
-        return time.monotonic() - (self.arrivals[-1] if self.arrivals else self.opened)
+        return time.monotonic() - self.heard()
+
+    def heard(self) -> float:
+        """When the last message came, or the subscription began."""
+        return self.arrivals[-1] if self.arrivals else self.opened
+
+    def period(self) -> float:
+        """Usual seconds between two of the last 20 messages; 0 while unknown. A median: an outage does not count."""
+        gaps = sorted(later - earlier for earlier, later in pairwise(self.arrivals))
+        return gaps[(len(gaps) - 1) // 2] if gaps else 0.0
 
     def rate(self) -> float:
-        """Messages per second over the last 20; 0 while unknown."""
-        span = self.arrivals[-1] - self.arrivals[0] if len(self.arrivals) > 1 else 0.0
-        return (len(self.arrivals) - 1) / span if span > 0 else 0.0
+        """Messages per second; 0 while unknown."""
+        return 1 / self.period() if self.period() > 0 else 0.0
 
-    def has_spoken_long(self) -> bool:
-        """Long enough to tell that another sensor, not heard meanwhile, is silent and not just about to begin."""
-        return time.monotonic() - self.speaking_since > SHORTEST_PATIENCE
+    def patience(self) -> float:
+        """Seconds without a message after which this sensor is silent."""
+        return max(SHORTEST_PATIENCE, 2 * self.period())
 
     def is_silent(self) -> bool:
-        rate = self.rate()
-        return self.age() > max(SHORTEST_PATIENCE, 2 / rate if rate else 0.0)
+        return self.age() > self.patience()
+
+    def has_outlasted(self, other: "Stream") -> bool:
+        """Has this sensor gone on for the other's whole patience without a word of it?
+
+        Only what lies between this sensor's messages counts, up to the one before the last: after a pause that all
+        sensors share, each gets its time to begin again.
+        """
+        if len(self.arrivals) < 2:
+            return False
+        return self.arrivals[-2] - max(self.speaking_since, other.heard()) > other.patience()
 
 
 def sensor_streams(inputs: InputSettings) -> dict[str, Stream]:

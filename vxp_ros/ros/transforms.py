@@ -37,6 +37,13 @@ def extrinsics_from(settings: ExtrinsicSettings, inputs: InputSettings) -> dict[
     return extrinsics
 
 
+def check_frames(frames: FrameSettings) -> None:
+    """Raises ValueError for names that tf2 does not take; an empty one would pass for the frame of a bad message."""
+    for parameter, name in (("map", frames.map), ("odom", frames.odom), ("base", frames.base)):
+        if not name or name.startswith("/"):
+            raise ValueError(f"frames.{parameter} must be a frame's name without a leading slash, got {name!r}")
+
+
 def _pose(parameter: str, numbers: list[float]) -> np.ndarray:
     try:
         return pose_from_vector(numbers)
