@@ -48,6 +48,23 @@ def test_from_kitti(tmp_path):
     assert run(arguments) == 1 and run([*arguments, "--overwrite"]) == 0
 
 
+def test_overwrite_never_takes_more_than_a_bag(tmp_path, capsys):
+    (tmp_path / "kk/sequences").mkdir(parents=True)
+    for out in (tmp_path / "kk", tmp_path / "kk/sequences"):
+        assert run(["bag", "from-kitti", str(tmp_path / "kk"), "--out", str(out), "--overwrite"]) == 1
+        assert "is not overwritten; choose another name" in capsys.readouterr().err
+    assert run(["bag", "from-kitti", str(tmp_path), "--out", ".", "--overwrite"]) == 1
+    assert "names no new folder" in capsys.readouterr().err
+    assert (tmp_path / "kk/sequences").is_dir()
+
+
+@pytest.mark.parametrize("sequences", ["", "00,", "00,00", "../sequences/00"])
+def test_what_is_no_list_of_sequences(sequences, tmp_path, capsys):
+    arguments = ["bag", "from-kitti", str(tmp_path), "--out", str(tmp_path / "bag"), "--sequences", sequences]
+    assert run(arguments) == 1
+    assert "KITTI sequence" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [(":", slice(None)), ("2:", slice(2, None)), ("0:10:2", slice(0, 10, 2)), ("::3", slice(None, None, 3))],

@@ -9,11 +9,19 @@ from vxp_ros.core.datatypes import Camera, Frame, Image
 from vxp_ros.core.errors import SourceError
 from vxp_ros.core.geometry import invert, make_transform
 from vxp_ros.sources import open_source
-from vxp_ros.sources.bag import BagSource, StaticTransforms
+from vxp_ros.sources.bag import BagSource
 from vxp_ros.sources.bag_writer import BagWriter, write_kitti_bag
 from vxp_ros.sources.kitti import KittiSource
-from vxp_ros.sources.messages import camera_info, odometry, point_cloud, raw_image, static_transforms
+from vxp_ros.sources.messages import (
+    camera_info,
+    odometry,
+    point_cloud,
+    pose_stamped,
+    raw_image,
+    static_transforms,
+)
 from vxp_ros.sources.raw_bag import RawBag
+from vxp_ros.sources.static_transforms import StaticTransforms
 
 START = 1_700_000_000 * 10**9
 MS = 1_000_000
@@ -59,7 +67,26 @@ def test_compressed_images(tiny_kitti, tmp_path):
 def test_reading_twice_gives_the_same(tiny_bag):
     source = BagSource(tiny_bag)
     assert [frame.stamp_ns for frame in source] == [frame.stamp_ns for frame in source]
-    assert len(list(BagSource(tiny_bag, frames=slice(2, 9, 3)))) == 3
+
+
+def test_frames_can_be_chosen(tiny_bag):
+    stamps = [frame.stamp_ns for frame in BagSource(tiny_bag)]
+    for frames in (slice(2, 9, 3), slice(5), slice(4, None), slice(None, None, 2), slice(3, 3)):
+        assert [frame.stamp_ns for frame in BagSource(tiny_bag, frames=frames)] == stamps[frames]
+    for frames in (slice(-3, None), slice(0, -1), slice(None, None, -1), slice(0, 5, 0)):
+        with pytest.raises(SourceError, match="counted from its start"):
+            BagSource(tiny_bag, frames=frames)
+
+
+def test_reading_ends_with_the_last_frame_that_is_wanted(tmp_path):
+    """The bad cloud comes after it, so it is never met; the scan without a partner before it is."""
+    bad = moment(START + 400 * MS)
+    bad[2][1].data = bad[2][1].data[:-1]
+    messages = [*moment(START)[2:], *moment(START + 100 * MS), *moment(START + 200 * MS), *bad]
+    source = write_bag(tmp_path / "bag", [*messages, *moment(START + 900 * MS)])
+    assert len(list(source)) == 3 and source.problems["bad_cloud"] == 1
+    source.frames = slice(0, 1)
+    assert len(list(source)) == 1 and "bad_cloud" not in source.problems and source.notes == {"unpaired (points)": 1}
 
 
 def test_a_single_file_is_a_bag_too(tiny_bag):
@@ -79,6 +106,29 @@ def test_missing_topics_are_named_with_those_there_are(tiny_bag):
         BagSource(tiny_bag, cameras={}, points=None)
 
 
+@pytest.mark.parametrize(
+    ("options", "type_there", "type_wanted"),
+    [
+        ({"cameras": {"camera": "/points"}}, "PointCloud2", "sensor_msgs/msg/Image or sensor_msgs/msg/CompressedImage"),
+        ({"points": "/odom"}, "Odometry", "sensor_msgs/msg/PointCloud2"),
+        ({"odom": "/points"}, "PointCloud2", "nav_msgs/msg/Odometry or geometry_msgs/msg/PoseStamped or"),
+    ],
+)
+def test_topics_of_another_type_are_refused(tiny_bag, options, type_there, type_wanted):
+    (topic,) = next(iter(options.values())).values() if "cameras" in options else options.values()
+    with pytest.raises(SourceError, match=rf"topic {topic} is of type \w+/msg/{type_there}, expected is {type_wanted}"):
+        BagSource(tiny_bag, **options)
+
+
+def test_unnamed_topics_of_another_type_are_not_used(tmp_path):
+    """camera_info and /tf_static are found by convention: what else has these names is not ours."""
+    pose = pose_stamped(START, "map", move(0))
+    messages = [("/camera/camera_info", pose, START), ("/tf_static", pose, START), *moment(START + MS)[1:]]
+    source = write_bag(tmp_path / "bag", messages)
+    (frame,) = source
+    assert frame.images["camera"].camera is None and source.notes == {"no_camera_info": 1}
+
+
 def test_one_sensor_is_enough(tiny_bag):
     lidar_only = list(BagSource(tiny_bag, cameras={}))
     assert len(lidar_only) == 12 and not lidar_only[0].images and lidar_only[0].T_odom_base is not None
@@ -86,8 +136,16 @@ def test_one_sensor_is_enough(tiny_bag):
     assert len(camera_only) == 12 and camera_only[0].points is None
 
 
+def test_odometry_that_is_named_must_be_there(tiny_bag, tmp_path):
+    with pytest.raises(SourceError, match=r"no topic /nothing; it has .*/odom \(nav_msgs/msg/Odometry\)"):
+        BagSource(tiny_bag, odom="/nothing")
+    write_bag(tmp_path / "bag", moment(START))
+    with pytest.raises(SourceError, match="no topic /odom"):
+        BagSource(tmp_path / "bag", odom="/odom")
+
+
 def test_odometry_may_be_absent_or_another_type(tiny_bag):
-    assert all(frame.T_odom_base is None for frame in BagSource(tiny_bag, odom="/nothing"))
+    assert all(frame.T_odom_base is None for frame in BagSource(tiny_bag, odom=""))
     truth = [frame.T_odom_base for frame in BagSource(tiny_bag, odom="/ground_truth")]
     np.testing.assert_allclose(truth, [frame.T_odom_base for frame in BagSource(tiny_bag)])
 
@@ -169,6 +227,46 @@ def test_extrinsics_through_a_chain_of_frames(tmp_path):
     assert frame.T_base_lidar[0, 3] == 3 and frame.images["camera"].camera.T_base_camera[0, 3] == 6
 
 
+def test_a_late_rig_holds_from_the_first_frame(tmp_path):
+    """Extrinsics and calibration at the end of the bag; the first of each kind counts for what came before."""
+    rig = [static_transforms(START, "base_link", {"velodyne": move(x), "camera": move(x)}) for x in (1, 2)]
+    early, middle, late = (moment(START + 100 * row * MS) for row in range(3))
+    messages = [*early[1:], *middle[1:], ("/tf_static", rig[0], START + 110 * MS), middle[0],
+                ("/tf_static", rig[1], START + 120 * MS), *late[1:]]  # fmt: skip
+    source = write_bag(tmp_path / "bag", messages)
+    frames = list(source)
+    assert [frame.T_base_lidar[0, 3] for frame in frames] == [1, 1, 2] and not source.problems and not source.notes
+    assert [frame.images["camera"].camera.T_base_camera[0, 3] for frame in frames] == [1, 1, 2]
+
+
+def test_after_a_loop_odometry_from_before_is_forgotten(tmp_path):
+    """The second round has the same stamps as the first, and no odometry of its own."""
+    messages = []
+    for lap in range(2):
+        for row in range(10):
+            log_ns = START + (lap * 1000 + row * 100) * MS
+            stamp_ns = START + row * 100 * MS
+            if lap == 0:
+                messages.append(("/odom", odometry(stamp_ns, "odom", "base_link", move(row)), log_ns))
+            messages += [(topic, message, log_ns + 5 * MS) for topic, message, _ in moment(stamp_ns)[1:]]
+    frames = list(write_bag(tmp_path / "bag", messages))
+    assert len(frames) > 15
+    stamps = [frame.stamp_ns for frame in frames]
+    lap_ends = next(row for row in range(1, len(stamps)) if stamps[row] < stamps[row - 1])
+    assert all(frame.T_odom_base is not None for frame in frames[:lap_ends])
+    assert all(frame.T_odom_base is None for frame in frames[lap_ends:])
+
+
+def test_messages_of_a_second_type_are_counted(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for topic, message, log_ns in moment(START):
+            bag.write(topic, message, log_ns)
+        del bag._connections["/points"]  # a second publisher of the name
+        bag.write("/points", pose_stamped(START, "map", move(0)), START + 3 * MS)
+    source = BagSource(tmp_path / "bag")
+    assert len(list(source)) == 1 and source.problems["other_type"] == 1
+
+
 def test_unknown_extrinsics_are_none_and_counted(tmp_path):
     source = write_bag(tmp_path / "bag", moment(START))
     (frame,) = source
@@ -220,6 +318,15 @@ def test_bad_messages_are_skipped_and_counted(tmp_path):
 # --- damage
 
 
+def test_damage_is_told_once_in_one_line(tiny_bag, tmp_path, caplog):
+    copy = shutil.copytree(tiny_bag, tmp_path / "copy")
+    (copy / "metadata.yaml").write_text("a: [1\nb: }\n")
+    source = BagSource(copy)
+    assert len(list(source)) == len(list(source)) == 12 and source.problems == {"damaged": 1}
+    (message,) = [record.getMessage() for record in caplog.records if "is damaged" in record.getMessage()]
+    assert "\n" not in message
+
+
 def test_hundred_truncations_and_flips_never_raise(tiny_bag, tmp_path):
     """F33: skip and count what is damaged, keep the rest. A bag with nothing left is refused in words."""
     rng = np.random.default_rng(33)
@@ -263,6 +370,17 @@ def test_a_recording_cut_by_a_power_loss(tiny_kitti, tmp_path):
         assert bag.topics["/points"].count == 12
         times = [message.log_ns for message in bag.messages()]
     assert times == sorted(times)
+
+
+def test_damage_is_counted_once(tiny_kitti, tmp_path):
+    """The look for the rig, before the sensors are read, meets the same damage."""
+    out = write_kitti_bag(tiny_kitti, ["00", "01"], tmp_path / "bag")
+    file = out / "bag.mcap"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
+    source = BagSource(out)
+    assert 0 < len(list(source)) < 12
+    with RawBag(out) as bag:
+        assert len(list(bag.messages())) > 0 and source.problems == bag.problems
 
 
 def test_an_image_only_frame_is_written_and_read(tmp_path):

@@ -50,6 +50,12 @@ def copy(tiny_kitti, tmp_path):
     return shutil.copytree(tiny_kitti, tmp_path / "copy")
 
 
+@pytest.mark.parametrize("sequence", ["", "000", "../sequences/00", "a", "-1", "0 ", "٣"])
+def test_what_is_no_sequence(tiny_kitti, sequence):
+    with pytest.raises(SourceError, match="is no KITTI sequence; name one by its number"):
+        open_source(f"kitti:{tiny_kitti}:{sequence}")
+
+
 @pytest.mark.parametrize("part", [
     "sequences/00", "sequences/00/calib.txt", "sequences/00/times.txt", "sequences/00/image_2", "sequences/00/velodyne",
     "sequences/00/image_2/000002.png", "sequences/00/velodyne/000005.bin", "poses/00.txt",
@@ -58,6 +64,45 @@ def test_a_missing_part_is_named(copy, part):
     victim = copy / part
     shutil.rmtree(victim) if victim.is_dir() else victim.unlink()
     with pytest.raises(SourceError, match=part.rpartition("/")[2]):
+        KittiSource(copy, "00")
+
+
+TR = "Tr: 0 -1 0 0 0 0 -1 0 1 0 0 -0.3\n"
+POSE = "1 0 0 0 0 1 0 0 0 0 1 0\n"
+
+
+@pytest.mark.parametrize(("part", "content", "reason"), [
+    ("sequences/00/calib.txt", b"\xff\xfe\x00", "needs rows P2 and Tr"),
+    ("sequences/00/calib.txt", "P2:" + 12 * " 0" + "\n" + TR, "P2 is no camera's projection"),
+    ("sequences/00/calib.txt", "P2: nan 0 16 0 0 20 12 0 0 0 1 0\n" + TR, "P2 is no camera's projection"),
+    ("sequences/00/calib.txt", "P2: -20 0 16 0 0 20 12 0 0 0 1 0\n" + TR, "P2 is no camera's projection"),
+    ("sequences/00/calib.txt", "P2: 20 0 16 inf 0 20 12 0 0 0 1 0\n" + TR, "P2 is no camera's projection"),
+    ("sequences/00/times.txt", "", "is empty"),
+    ("sequences/00/times.txt", "\n \n", "is empty"),
+    ("sequences/00/times.txt", 8 * "nan\n", "not finite"),
+    ("sequences/00/times.txt", 4 * "0.0 0.1\n", "expected 1 numbers in each row, found 2"),
+    ("sequences/00/times.txt", b"0.0\n\xff\n", "expected 1 numbers"),
+    ("poses/00.txt", 7 * POSE + POSE.replace("1 0 0 0 ", "2 0 0 0 ", 1), "not a rigid transform"),
+    ("poses/00.txt", 8 * POSE.replace("1 0 0 0 ", "-1 0 0 0 ", 1), "not a rigid transform"),
+    ("poses/00.txt", 8 * "1 0 0\n", "expected 12 numbers in each row, found 3"),
+    ("poses/00.txt", "", "is empty"),
+])  # fmt: skip
+@pytest.mark.filterwarnings("error")
+def test_broken_files_are_one_sentence(copy, part, content, reason):
+    (copy / part).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SourceError, match=f"{part}.*{reason}") as problem:
+        KittiSource(copy, "00")
+    assert "\n" not in str(problem.value)
+
+
+def test_files_that_are_no_frames_are_not_counted(copy):
+    (copy / "sequences/00/image_2/0001_copy.png").write_bytes(b"")
+    assert len(KittiSource(copy, "00")) == 6
+
+
+def test_what_is_missing_is_told_with_what_is_expected(copy):
+    (copy / "sequences/00/times.txt").unlink()
+    with pytest.raises(SourceError, match=r"expected are sequences/NN/\{image_2,velodyne,calib.txt,times.txt\} and"):
         KittiSource(copy, "00")
 
 
@@ -79,7 +124,7 @@ def test_damaged_files_are_skipped_and_counted(copy):
     with (copy / "sequences/00/velodyne/000004.bin").open("ab") as file:
         file.write(b"abc")
     source = KittiSource(copy, "00")
-    assert len(list(source)) == 4
+    assert len(list(source)) == len(list(source)) == 4  # each reading counts anew
     assert source.problems == {"bad_image": 1, "bad_cloud": 1}
 
 

@@ -1,5 +1,6 @@
 """A real nuScenes keyframe: six cameras and a LiDAR that agree with each other."""
 
+import json
 import shutil
 
 import numpy as np
@@ -74,8 +75,95 @@ def test_what_is_missing_is_named(root, tmp_path):
         open_source(f"nuscenes:{tmp_path}")
 
 
+def test_the_front_camera_comes_first(frame):
+    assert list(frame.images) == ["CAM_FRONT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT", "CAM_FRONT_LEFT",
+                                  "CAM_FRONT_RIGHT"]  # fmt: skip
+
+
+@pytest.fixture
+def copy(root, tmp_path):
+    return shutil.copytree(root, tmp_path / "copy")
+
+
+def change(copy, table: str, row: dict) -> None:
+    """Add these columns to the first row of a table, or the whole row to an empty or new one."""
+    path = copy / f"v1.0-test/{table}.json"
+    rows = json.loads(path.read_text()) if path.exists() else [{}]
+    rows[0].update(row)
+    path.write_text(json.dumps(rows))
+
+
+@pytest.mark.parametrize("table", ["scene", "sample", "sample_data", "ego_pose", "calibrated_sensor", "sensor", "log"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"[{", "is no JSON"),
+        (b"", "is no JSON"),
+        (b"\xff\xfe[]", "is no JSON"),
+        (100_000 * b"[", "is no JSON"),
+        (b"{}", "is no list of objects"),
+        (b"[1, 2]", "is no list of objects"),
+        (b"[{}]", "has a row without a usable"),
+        (b'[{"token": [1]}]', "has a row without a usable .*token"),
+    ],
+)
+def test_broken_tables_are_one_sentence(copy, table, content, reason):
+    (copy / f"v1.0-test/{table}.json").write_bytes(content)
+    if table == "scene" and b"token" in content:
+        reason = "has a row without a usable name, token, log_token"
+    with pytest.raises(SourceError, match=f"{table}.json.*{reason}") as problem:
+        open_source(f"nuscenes:{copy}")
+    assert "\n" not in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "reason"),
+    [
+        ("sample_data", {"calibrated_sensor_token": "lost"}, "token 'lost'"),
+        ("sample_data", {"ego_pose_token": "lost"}, "token lost"),
+        ("calibrated_sensor", {"sensor_token": "lost"}, "token 'lost'"),
+        ("ego_pose", {"rotation": [0, 0, 0, 0]}, "norm 0"),
+        ("ego_pose", {"rotation": [1, 0, 0]}, "rotation of .* is not"),
+        ("ego_pose", {"translation": ["x", 0, 0]}, "translation of .* is not"),
+    ],
+)
+def test_tables_that_do_not_fit_together(copy, table, row, reason):
+    change(copy, table, row)
+    with pytest.raises(SourceError, match=reason):
+        list(open_source(f"nuscenes:{copy}"))
+
+
+def add_scene(copy, name: str, log: str, locations: dict[str, str] | None) -> None:
+    """A second scene in the table, and the table of logs that the keyframe's folder lacks."""
+    path = copy / "v1.0-test/scene.json"
+    first = json.loads(path.read_text())[0]
+    path.write_text(json.dumps([first, {**first, "name": name, "token": "2", "log_token": log}]))
+    if locations is not None:
+        rows = [{"token": token, "location": place} for token, place in locations.items()]
+        (copy / "v1.0-test/log.json").write_text(json.dumps(rows))
+
+
+FIRST_LOG = "7e25a2c8ea1f41c5b0da1e69ecfa71a2"
+
+
+@pytest.mark.parametrize("locations", [{FIRST_LOG: "onenorth", "b": "seaport"}, None])
+def test_scenes_of_several_places_are_not_mixed(copy, locations):
+    add_scene(copy, "scene-0103", "b", locations)
+    with pytest.raises(SourceError, match=r"name one: scene-0061 \(.*\), scene-0103 \((seaport|b)\)"):
+        open_source(f"nuscenes:{copy}")
+    assert len(open_source(f"nuscenes:{copy}:scene-0061")) == 1
+
+
+def test_scenes_of_one_place_share_its_map(copy):
+    add_scene(copy, "scene-0062", "b", {FIRST_LOG: "onenorth", "b": "onenorth"})
+    assert len(open_source(f"nuscenes:{copy}")) == 1
+
+
 def test_damaged_files_are_counted(root, tmp_path):
     copy = shutil.copytree(root, tmp_path / "copy")
     next((copy / "samples/CAM_BACK").iterdir()).write_bytes(b"no picture")
     source = open_source(f"nuscenes:{copy}")
-    assert list(source) == [] and source.problems == {"bad_image": 1}
+    assert list(source) == list(source) == [] and source.problems == {"bad_image": 1}  # each reading counts anew
+    lidar = next((copy / "samples/LIDAR_TOP").iterdir())
+    lidar.write_bytes(lidar.read_bytes()[:-4])
+    assert list(source) == [] and source.problems == {"bad_cloud": 1}

@@ -17,7 +17,7 @@ PointsTopicOption = Annotated[
     str | None, typer.Option(help="Bags: PointCloud2 topic; '' for none.", show_default=False)
 ]
 OdomTopicOption = Annotated[
-    str | None, typer.Option(help="Bags: topic of the poses, Odometry or PoseStamped.", show_default=False)
+    str | None, typer.Option(help="Bags: topic of the poses, Odometry or PoseStamped; '' for none.", show_default=False)
 ]
 BaseFrameOption = Annotated[str | None, typer.Option(help="Bags: frame of the poses.", show_default=False)]
 

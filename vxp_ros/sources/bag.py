@@ -3,19 +3,21 @@
 import logging
 from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from ..core.datatypes import Camera, Frame, Image
 from ..core.errors import BadInput, SourceError
-from ..core.geometry import invert
 from ..ros.conversions import compressed_to_pixels, stamp_to_ns, to_camera, to_matrix, to_pixels, to_points
 from ..ros.odometry import OdometryBuffer
 from ..ros.pairing import Pairer
 from .messages import typestore
 from .raw_bag import RawBag, RawMessage
+from .static_transforms import StaticTransforms
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,14 @@ LIDAR = "points"
 # A frame waits this long (in the bag's time) for odometry that reaches its stamp.
 ODOMETRY_PATIENCE_NS = 500_000_000
 STATIC_TOPIC = "/tf_static"
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+POINTS_TYPES = ("sensor_msgs/msg/PointCloud2",)
+ODOM_TYPES = (
+    "nav_msgs/msg/Odometry",
+    "geometry_msgs/msg/PoseStamped",
+    "geometry_msgs/msg/PoseWithCovarianceStamped",
+)
+INFO_TYPE, STATIC_TYPE = "sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage"
 
 
 @dataclass(frozen=True)
@@ -38,12 +48,14 @@ class BagSource:
     """Frames of the bag at `path`, with the pose from odometry where the bag has it.
 
     cameras: camera name -> image topic, raw or compressed (without "/compressed" both are looked for); its camera_info
-    is expected beside it. points: PointCloud2 topic. odom: Odometry, PoseStamped or PoseWithCovarianceStamped topic,
-    left out when it is not in the bag. None or {} switches a sensor off. tolerance: seconds between the stamps of one
-    frame. base: frame of the poses, to which /tf_static leads. frames: which of the frames to keep.
+    is expected beside it; {} for none. points: PointCloud2 topic; None for none. odom: Odometry, PoseStamped or
+    PoseWithCovarianceStamped topic; None for /odom if it is there, "" for none. tolerance: seconds between the stamps
+    of one frame. base: frame of the poses, to which /tf_static leads. frames: which of the frames to keep.
 
+    Static transforms and each camera's first calibration hold from the start of the bag, wherever in it they come.
     Messages that cannot be used are skipped and counted in `problems`; `notes` counts what is usual in good bags, such
-    as images without a scan of the same moment. Raises SourceError when there is no bag, or a topic is not in it.
+    as images without a scan of the same moment. Raises SourceError when there is no bag, or a topic is not in it or of
+    another type, and for negative numbers in `frames`.
     """
 
     def __init__(
@@ -51,7 +63,7 @@ class BagSource:
         path: str | Path,
         cameras: dict[str, str] | None = None,
         points: str | None = "/points",
-        odom: str | None = "/odom",
+        odom: str | None = None,
         tolerance: float = 0.05,
         base: str = "base_link",
         min_points: int = 1000,
@@ -59,7 +71,8 @@ class BagSource:
         frames: slice = slice(None),
     ):
         self.path = Path(path).expanduser()
-        self.base, self.min_points, self.max_points, self.frames = base, min_points, max_points, frames
+        self.base, self.min_points, self.max_points = base, min_points, max_points
+        self.frames = check_slice(frames)
         self.tolerance_ns = round(tolerance * 1e9)
         self.problems: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
@@ -67,9 +80,13 @@ class BagSource:
             self.topics = bag.topics
         cameras = {"camera": "/camera/image_raw"} if cameras is None else cameras
         self.image_topics = {self._find_image(topic): name for name, topic in cameras.items()}
-        self.info_topics = {info_topic(topic): name for topic, name in self.image_topics.items()}
-        self.points_topic = self._require(points) if points else None
-        self.odom_topic = odom if odom in self.topics else None
+        infos = {info_topic(topic): name for topic, name in self.image_topics.items()}
+        self.info_topics = {topic: name for topic, name in infos.items() if self._has(topic, INFO_TYPE)}
+        self.static_topics = [STATIC_TOPIC] if self._has(STATIC_TOPIC, STATIC_TYPE) else []
+        self.points_topic = self._require(points, POINTS_TYPES) if points else None
+        if odom is None and "/odom" in self.topics:
+            odom = "/odom"
+        self.odom_topic = self._require(odom, ODOM_TYPES) if odom else None
         if not self.image_topics and not self.points_topic:
             raise SourceError(f"bag {self.path}: neither cameras nor points were asked for")
         self.name = self.path.stem
@@ -80,20 +97,28 @@ class BagSource:
     def __iter__(self) -> Iterator[Frame]:
         self.problems.clear()
         self.notes.clear()
-        with RawBag(self.path) as bag:
-            for row, frame in enumerate(BagReading(self, bag).frames()):
-                if row in range(*self.frames.indices(row + 1)):
-                    yield frame
+        with RawBag(self.path) as bag, closing(BagReading(self, bag).frames()) as frames:
+            yield from islice(frames, self.frames.start, self.frames.stop, self.frames.step)
             self.problems.update(bag.problems)
 
     def _find_image(self, topic: str) -> str:
         compressed = topic + "/compressed"
-        return compressed if topic not in self.topics and compressed in self.topics else self._require(topic)
+        if topic not in self.topics and compressed in self.topics:
+            topic = compressed
+        return self._require(topic, IMAGE_TYPES)
 
-    def _require(self, topic: str) -> str:
+    def _has(self, topic: str, kind: str) -> bool:
+        """False also for a topic of another type, which nobody asked for by name."""
+        return topic in self.topics and self.topics[topic].type == kind
+
+    def _require(self, topic: str, kinds: tuple[str, ...]) -> str:
         if topic not in self.topics:
             there = ", ".join(f"{name} ({entry.type})" for name, entry in sorted(self.topics.items()))
             raise SourceError(f"bag {self.path} has no topic {topic}; it has {there}")
+        if self.topics[topic].type not in kinds:
+            raise SourceError(
+                f"bag {self.path}: topic {topic} is of type {self.topics[topic].type}, expected is {' or '.join(kinds)}"
+            )
         return topic
 
 
@@ -111,22 +136,48 @@ class BagReading:
 
     def frames(self) -> Iterator[Frame]:
         source = self.source
-        sensors = [*source.image_topics, *source.info_topics, source.points_topic, source.odom_topic, STATIC_TOPIC]
-        for message in self.bag.messages([topic for topic in sensors if topic]):
-            try:
-                self._take(message)
-            except BadInput as problem:
-                self.problems[problem.reason] += 1
-                logger.info("%s at %d ns: %s", message.topic, message.log_ns, problem)
-            yield from self._ready(message.log_ns)
-        yield from self._ready(None)
-        self.pairer.reset()  # what still waits has found no partner
-        for name, counts in self.pairer.dropped.items():
-            self.source.notes.update({f"{reason} ({name})": count for reason, count in counts.items() if count})
+        self._learn_rig()
+        sensors = [*source.image_topics, source.points_topic, source.odom_topic]
+        sensors += [*source.info_topics, *source.static_topics]
+        try:
+            for message in self.bag.messages([topic for topic in sensors if topic]):
+                try:
+                    self._take(message)
+                except BadInput as problem:
+                    self.problems[problem.reason] += 1
+                    logger.info("%s at %d ns: %s", message.topic, message.log_ns, problem)
+                yield from self._ready(message.log_ns)
+            yield from self._ready(None)
+            self.pairer.reset()  # what still waits has found no partner
+        finally:  # also when no more frames are wanted
+            for name, counts in self.pairer.dropped.items():
+                source.notes.update({f"{reason} ({name})": count for reason, count in counts.items() if count})
+
+    def _learn_rig(self) -> None:
+        """The first transform of each frame and the first calibration of each camera, before any sensor message.
+
+        Bad messages are not counted here: they come again, in their place among the others.
+        """
+        found = self.bag.problems.copy()
+        for raw in self.bag.messages(self.source.static_topics):
+            with suppress(BadInput):
+                self.transforms.add_new(deserialise(raw))
+        missing = dict(self.source.info_topics)
+        for raw in self.bag.messages(list(missing)):
+            if raw.topic in missing:
+                with suppress(BadInput):
+                    self.cameras[missing[raw.topic]] = to_camera(deserialise(raw))
+                    del missing[raw.topic]
+            if not missing:
+                break
+        self.bag.problems = found
 
     def _take(self, raw: RawMessage) -> None:
         """Sort one message into its place. Raises BadInput when it cannot be used."""
-        source, message = self.source, deserialise(raw)
+        source = self.source
+        if raw.type != source.topics[raw.topic].type:  # two publishers of one name
+            raise BadInput("other_type", f"{raw.type} among messages of {source.topics[raw.topic].type}")
+        message = deserialise(raw)
         if raw.topic == STATIC_TOPIC:
             self.transforms.add(message)
         elif raw.topic == source.odom_topic:
@@ -182,38 +233,6 @@ class BagReading:
             yield replace(frame, T_odom_base=self.odometry.pose_at(frame.stamp_ns, timeout=0.0))
 
 
-class StaticTransforms:
-    """The tree that /tf_static describes."""
-
-    def __init__(self):
-        self._parents: dict[str, tuple[str, np.ndarray]] = {}
-
-    def add(self, message) -> None:
-        """Take a tf2_msgs/TFMessage. Raises BadInput for a transform that is none."""
-        for entry in message.transforms:
-            self._parents[entry.child_frame_id] = (entry.header.frame_id, to_matrix(entry.transform))
-
-    def look_up(self, target: str, source: str) -> np.ndarray | None:
-        """[4, 4] T_target_source, or None when the two are not connected."""
-        from_source, from_target = self._ancestors(source), self._ancestors(target)
-        for frame, T_frame_source in from_source.items():
-            if frame in from_target:
-                return invert(from_target[frame]) @ T_frame_source
-        return None
-
-    def _ancestors(self, frame: str) -> dict[str, np.ndarray]:
-        """The frame and all above it, nearest first, each with T_ancestor_frame. A loop in the tree ends the walk."""
-        found = {frame: np.eye(4)}
-        T = np.eye(4)
-        while frame in self._parents:
-            frame, T_parent_frame = self._parents[frame]
-            if frame in found:
-                break
-            T = T_parent_frame @ T
-            found[frame] = T
-        return found
-
-
 def deserialise(raw: RawMessage):
     """The message as an object. Raises BadInput "corrupt_message"."""
     try:
@@ -225,6 +244,15 @@ def deserialise(raw: RawMessage):
 def pose_in(message):
     """The geometry_msgs/Pose inside Odometry, PoseWithCovarianceStamped or PoseStamped."""
     return message.pose.pose if hasattr(message.pose, "pose") else message.pose
+
+
+def check_slice(frames: slice) -> slice:
+    """Raise SourceError for what needs the number of frames, which is not known before the end of the bag."""
+    if any(part is not None and part < 0 for part in (frames.start, frames.stop, frames.step)) or frames.step == 0:
+        raise SourceError(
+            f"frames of a bag are counted from its start, got {frames}; use numbers from 0, a step from 1"
+        )
+    return frames
 
 
 def info_topic(image_topic: str) -> str:

@@ -1,11 +1,10 @@
 """Writes rosbag2 without ROS: any frames through `BagWriter`, KITTI sequences through `write_kitti_bag`.
 
-A bag appears under its name only when it is complete: it is written in a hidden folder beside it and renamed.
+A bag appears under its name only when it is complete: see bag_folder.py.
 """
 
-import shutil
-import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from ..core.datatypes import Frame
 from ..core.errors import SourceError
 from ..core.geometry import make_transform
-from .kitti import RECORDED_NS, KittiSource
+from .bag_folder import check_target, new_bag
+from .kitti import RECORDED_NS, KittiSource, sequence_name
 from .messages import (
     camera_info,
     compressed_image,
@@ -58,9 +58,10 @@ def write_kitti_bag(
     """Write KITTI odometry sequences into one bag and return its path.
 
     The sequences lie 1 km apart in the map and 10 s apart in time; odometry is the ground truth. compressed: JPEG on
-    /camera/image_raw/compressed instead of raw images. storage: "mcap" or "sqlite3". Raises SourceError for missing
-    data, and for an existing `out` unless `overwrite`.
+    /camera/image_raw/compressed instead of raw images. storage: "mcap" or "sqlite3". overwrite: replace a bag, but
+    nothing else. Raises SourceError for missing data, for a sequence asked for twice and for an `out` that exists.
     """
+    check_sequences(sequences)
     start_ns = RECORDED_NS
     with BagWriter(out, overwrite, storage) as bag:
         for row, sequence in enumerate(sequences):
@@ -76,37 +77,45 @@ def write_kitti_bag(
     return bag.out
 
 
+def check_sequences(sequences: Sequence[str]) -> None:
+    """Raise SourceError unless there are some, each named once."""
+    names = [sequence_name(sequence) for sequence in sequences]
+    if not names or len(set(names)) < len(names):
+        raise SourceError(f"name each KITTI sequence once, such as 00,01; got {','.join(sequences) or 'none'}")
+
+
 class BagWriter:
-    """A context manager that adds messages to a new bag; nothing is left behind when its block raises.
+    """A context manager that adds messages to a new bag; no part of it is left behind when its block raises.
 
     Topics: NAME/image_raw and NAME/camera_info per camera, /points, /odom, /ground_truth, /tf_static. Frames:
-    base_link, one per camera called NAME, velodyne, odom, map. Raises SourceError when `out` exists (unless overwrite).
+    base_link, one per camera called NAME, velodyne, odom, map. Raises SourceError when `out` exists (with overwrite:
+    when it is anything but a bag) and when another process writes there.
     """
 
     def __init__(self, out: str | Path, overwrite: bool = False, storage: str = "mcap"):
-        self.out = Path(out).expanduser()
-        if self.out.exists() and not overwrite:
-            raise SourceError(f"{self.out} exists already; remove it or choose another name")
+        self.out, self.overwrite = Path(out).expanduser(), overwrite
+        check_target(self.out, overwrite)
         self._plugin = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}[storage]
         self._connections: dict[str, object] = {}
         self._extrinsics: dict[str, np.ndarray] = {}
 
     def __enter__(self) -> "BagWriter":
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        self._hidden = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.", dir=self.out.parent))
-        self._writer = Writer(self._hidden / self.out.name, version=BAG_VERSION, storage_plugin=self._plugin)
-        self._writer.open()
+        with ExitStack() as stack:
+            path = stack.enter_context(new_bag(self.out, self.overwrite))
+            self._writer = Writer(path, version=BAG_VERSION, storage_plugin=self._plugin)
+            self._writer.open()
+            stack.push(self._finish)
+            self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, failure, *_) -> None:
-        try:
-            if failure is None:
-                self._writer.close()
-                self._publish()
-            else:
-                self._writer.abort()
-        finally:
-            shutil.rmtree(self._hidden)
+    def __exit__(self, *failure) -> None:
+        self._stack.__exit__(*failure)
+
+    def _finish(self, failure, *_) -> None:
+        if failure is None:
+            self._writer.close()
+        else:
+            self._writer.abort()
 
     def write_frame(self, frame: Frame, compressed: bool = False) -> None:
         """All messages of a frame. T_odom_base goes to /odom and, as the truth, to /ground_truth."""
@@ -132,12 +141,6 @@ class BagWriter:
         if news:
             known.update(news)
             self.write("/tf_static", static_transforms(frame.stamp_ns, "base_link", known), frame.stamp_ns)
-
-    def _publish(self) -> None:
-        """Give the complete bag its name; an old one makes way only now."""
-        if self.out.exists():
-            self.out.rename(self._hidden / "old")
-        (self._hidden / self.out.name).rename(self.out)
 
 
 def messages_of(frame: Frame, compressed: bool) -> list[tuple[str, object]]:

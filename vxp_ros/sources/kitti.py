@@ -4,22 +4,24 @@ The base frame is the LiDAR's: x forward, y left, z up, origin in the Velodyne. 
 left grey camera (camera 0, optical axes); they are turned into base poses that start at the origin.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..core.datatypes import Camera, Frame, Image
 from ..core.errors import BadInput, SourceError
 from ..core.geometry import invert, is_rigid, make_transform
+from .files import read_image, read_points
 
 # times.txt counts from the start of each drive; the drives were recorded on 26 September 2011 and after.
 RECORDED_NS = 1_317_000_000 * 1_000_000_000
 # The benchmark publishes ground truth for sequences 00 to 10 only.
 SEQUENCES_WITH_TRUTH = tuple(f"{number:02d}" for number in range(11))
+DIGITS = 6 * "[0-9]"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class KittiSource:
     """Frames of `root/sequences/NN`; T_odom_base is the ground-truth pose of the base (None for sequences 11 to 21).
 
     frames: which frame numbers, e.g. slice(0, 100, 2). T_odom_start: [4, 4] where to place the first pose, so that
-    several sequences can share one map. start_ns: the time of frame 0. Raises SourceError that names the missing file.
+    several sequences can share one map. start_ns: the time of frame 0. Raises SourceError that names the file which is
+    missing or wrong, and for what is no sequence's number.
     """
 
     def __init__(
@@ -46,13 +49,13 @@ class KittiSource:
         T_odom_start: np.ndarray | None = None,
         start_ns: int = RECORDED_NS,
     ):
-        self.sequence = str(sequence).zfill(2)
+        self.sequence = sequence_name(sequence)
         self.folder = Path(root).expanduser() / "sequences" / self.sequence
         self.start_ns = start_ns
         self.T_odom_start = np.eye(4) if T_odom_start is None else T_odom_start
         self.problems: Counter[str] = Counter()
         self.calibration = read_calibration(require(self.folder / "calib.txt"))
-        self.times = read_numbers(require(self.folder / "times.txt"), columns=1).ravel()
+        self.times = read_numbers(require(self.folder / "times.txt"), columns=1)[:, 0]
         self.truth = self._read_truth(Path(root).expanduser() / "poses" / f"{self.sequence}.txt")
         self.numbers = self._find_frames()[frames]
         self.name = f"kitti_{self.sequence}"
@@ -62,6 +65,7 @@ class KittiSource:
         return len(self.numbers)
 
     def __iter__(self) -> Iterator[Frame]:
+        self.problems.clear()
         for number in self.numbers:
             try:
                 yield self.frame(number)
@@ -70,11 +74,11 @@ class KittiSource:
 
     def frame(self, number: int) -> Frame:
         """The frame of this number. Raises BadInput "bad_image" or "bad_cloud" when its file is damaged."""
-        pixels = read_png(self.image_path(number))
+        pixels = read_image(self.image_path(number))
         return Frame(
             stamp_ns=self.stamp_ns(number),
             images={"camera": Image(pixels, self.camera(pixels))},
-            points=read_velodyne(self.points_path(number)),
+            points=read_points(self.points_path(number), columns=4),  # x y z reflectance (0 to 1)
             T_base_lidar=np.eye(4),
             T_odom_base=None if self.truth is None else self.truth[number],
         )
@@ -95,8 +99,8 @@ class KittiSource:
 
     def _find_frames(self) -> list[int]:
         """Numbers of the frames on disk. A frame with only one of its two files is an incomplete download."""
-        images = {path.stem for path in require(self.folder / "image_2").glob("[0-9]*.png")}
-        clouds = {path.stem for path in require(self.folder / "velodyne").glob("[0-9]*.bin")}
+        images = {path.stem for path in require(self.folder / "image_2").glob(DIGITS + ".png")}
+        clouds = {path.stem for path in require(self.folder / "velodyne").glob(DIGITS + ".bin")}
         numbers = sorted(int(stem) for stem in images | clouds)
         if not numbers:
             raise SourceError(f"KITTI sequence {self.sequence}: no frames in {self.folder / 'image_2'}")
@@ -115,20 +119,31 @@ class KittiSource:
         if self.sequence not in SEQUENCES_WITH_TRUTH and not path.exists():
             return None
         T_start_camera0 = as_transforms(read_numbers(require(path), columns=12))
+        if not is_rigid(T_start_camera0):
+            raise SourceError(f"{path}: holds a pose that is not a rigid transform")
         T = self.calibration.T_camera0_base
         return self.T_odom_start @ invert(T) @ T_start_camera0 @ T
 
 
+def sequence_name(text: str) -> str:
+    """ "00" of "0" or "00". Raises SourceError for anything but one or two digits."""
+    if not re.fullmatch("[0-9]{1,2}", str(text)):
+        raise SourceError(f"{text!r} is no KITTI sequence; name one by its number, 00 to 21")
+    return str(text).zfill(2)
+
+
 def require(path: Path) -> Path:
     if not path.exists():
-        raise SourceError(f"KITTI data: {path} is missing; expected are sequences/NN/{{image_2,velodyne,calib.txt,"
-                          "times.txt}} and poses/NN.txt under the root")  # fmt: skip
+        raise SourceError(
+            f"KITTI data: {path} is missing; expected are sequences/NN/{{image_2,velodyne,calib.txt,times.txt}} "
+            "and poses/NN.txt under the root"
+        )
     return path
 
 
 def read_calibration(path: Path) -> Calibration:
     """calib.txt: projection matrices P0 to P3 [3, 4] and Tr, camera 0 from Velodyne [3, 4]."""
-    rows = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+    rows = dict(line.split(":", 1) for line in path.read_text(errors="replace").splitlines() if ":" in line)
     try:
         P2, Tr = (np.array(rows[key].split(), dtype=np.float64).reshape(3, 4) for key in ("P2", "Tr"))
     except (KeyError, ValueError) as problem:
@@ -136,17 +151,35 @@ def read_calibration(path: Path) -> Calibration:
     T_camera0_base = as_transforms(Tr.reshape(1, 12))[0]
     if not is_rigid(T_camera0_base):
         raise SourceError(f"{path}: Tr is not a rigid transform")
+    if not is_projection(P2):
+        raise SourceError(f"{path}: P2 is no camera's projection, with positive focal lengths and last row 0 0 1")
     K = P2[:, :3]
     T_camera_camera0 = make_transform(np.eye(3), np.linalg.solve(K, P2[:, 3]))  # P2 = K [I | t]
     return Calibration(K, invert(T_camera_camera0 @ T_camera0_base), T_camera0_base)
 
 
+def is_projection(P: np.ndarray) -> bool:
+    """True for a finite [3, 4] whose left part can be the K of a camera."""
+    K = P[:, :3]
+    return bool(
+        np.isfinite(P).all() and np.allclose(K[2], [0, 0, 1]) and (np.diag(K) > 0).all() and np.linalg.det(K) > 0
+    )
+
+
 def read_numbers(path: Path, columns: int) -> np.ndarray:
-    """[N, columns] float64 of a text file with one row per frame."""
+    """[N, columns] finite float64 of a text file with one row per frame."""
+    rows = [line.split() for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    if not rows:
+        raise SourceError(f"{path} is empty; expected {columns} numbers in each row")
     try:
-        return np.loadtxt(path, ndmin=2).reshape(-1, columns)
+        numbers = np.array(rows, dtype=np.float64)
     except ValueError as problem:
         raise SourceError(f"{path}: expected {columns} numbers in each row ({problem})") from problem
+    if numbers.shape[1] != columns:
+        raise SourceError(f"{path}: expected {columns} numbers in each row, found {numbers.shape[1]}")
+    if not np.isfinite(numbers).all():
+        raise SourceError(f"{path}: holds numbers that are not finite")
+    return numbers
 
 
 def as_transforms(rows: np.ndarray) -> np.ndarray:
@@ -154,19 +187,3 @@ def as_transforms(rows: np.ndarray) -> np.ndarray:
     T = np.tile(np.eye(4), (len(rows), 1, 1))
     T[:, :3] = rows.reshape(-1, 3, 4)
     return T
-
-
-def read_png(path: Path) -> np.ndarray:
-    """[H, W, 3] uint8 RGB."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise BadInput("bad_image", f"{path} cannot be decoded")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-
-
-def read_velodyne(path: Path) -> np.ndarray:
-    """[N, 4] float32 x y z reflectance (0 to 1), finite."""
-    if path.stat().st_size % 16:
-        raise BadInput("bad_cloud", f"{path} ends inside a point of 16 bytes")
-    points = np.fromfile(path, dtype="<f4").reshape(-1, 4)
-    return points[np.isfinite(points).all(axis=1)]

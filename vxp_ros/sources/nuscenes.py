@@ -5,23 +5,37 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..core.datatypes import Camera, Frame, Image
 from ..core.errors import BadInput, SourceError
 from ..core.geometry import invert, make_transform, quaternion_to_matrix
+from .files import read_image, read_points
 
 LIDAR = "LIDAR_TOP"
-POINT_BYTES = 20  # float32 x y z intensity ring
+MAIN_CAMERA = "CAM_FRONT"  # the first of a frame's images is the one that gets described
+# Columns that are read here.
+COLUMNS = {
+    "scene": ("name", "token", "log_token"),
+    "log": ("token", "location"),
+    "sample": ("token", "scene_token", "timestamp"),
+    "sample_data": ("sample_token", "calibrated_sensor_token", "ego_pose_token", "filename", "is_key_frame",
+                    "timestamp"),
+    "ego_pose": ("token", "rotation", "translation"),
+    "calibrated_sensor": ("token", "sensor_token", "rotation", "translation", "camera_intrinsic"),
+    "sensor": ("token", "channel", "modality"),
+}  # fmt: skip
+# Types of those that are not text.
+KINDS = {"timestamp": int, "is_key_frame": bool, "rotation": list, "translation": list, "camera_intrinsic": list}
 
 
 class NuscenesSource:
     """Keyframes of one scene, or of all scenes in the order of time. The base frame is nuScenes' ego frame.
 
+    The scenes of one place share its map; those of several places must be read one by one. CAM_FRONT comes first.
     T_odom_base: the ego pose in the city's map when the LiDAR turned. Cameras fire up to 50 ms apart from it while the
     car drives: their T_base_camera holds that motion too, so that points land where they belong in each image.
-    Raises SourceError for missing tables, files and an unknown scene.
+    Raises SourceError for missing or wrong tables, missing files, an unknown scene and scenes of several places.
     """
 
     def __init__(self, root: str | Path, scene: str | None = None, frames: slice = slice(None)):
@@ -40,6 +54,7 @@ class NuscenesSource:
         return len(self.samples)
 
     def __iter__(self) -> Iterator[Frame]:
+        self.problems.clear()
         for sample in self.samples:
             try:
                 yield self.frame(sample["token"])
@@ -52,41 +67,66 @@ class NuscenesSource:
         if LIDAR not in data:
             raise SourceError(f"nuScenes sample {token} has no {LIDAR} in sample_data.json")
         lidar = data.pop(LIDAR)
-        T_map_base = as_transform(self._ego[lidar["ego_pose_token"]])
-        points, rings = read_lidar(self._require(lidar["filename"]))
+        T_map_base = self._transform(self._ego, lidar["ego_pose_token"])
+        rows = read_points(self._require(lidar["filename"]), columns=5)  # x y z intensity (0 to 255) ring
         return Frame(
             stamp_ns=lidar["timestamp"] * 1000,
-            images={name: self._image(entry, T_map_base) for name, entry in sorted(data.items())},
-            points=points,
-            rings=rings,
-            T_base_lidar=as_transform(self._calibrations[lidar["calibrated_sensor_token"]]),
+            images={name: self._image(entry, T_map_base) for name, entry in sorted(data.items(), key=camera_rank)},
+            points=np.ascontiguousarray(rows[:, :4]),
+            rings=rows[:, 4].astype(np.uint16),
+            T_base_lidar=self._transform(self._calibrations, lidar["calibrated_sensor_token"]),
             T_odom_base=T_map_base,
         )
 
     def _image(self, entry: dict, T_map_base: np.ndarray) -> Image:
         pixels = read_image(self._require(entry["filename"]))
         calibration = self._calibrations[entry["calibrated_sensor_token"]]
-        T_base_then = invert(T_map_base) @ as_transform(self._ego[entry["ego_pose_token"]])
+        T_base_then = invert(T_map_base) @ self._transform(self._ego, entry["ego_pose_token"])
+        T_then_camera = self._transform(self._calibrations, entry["calibrated_sensor_token"])
         height, width = pixels.shape[:2]
-        K = np.array(calibration["camera_intrinsic"], dtype=np.float64)
-        return Image(pixels, Camera(width, height, K, T_base_camera=T_base_then @ as_transform(calibration)))
+        K = as_numbers(calibration, "camera_intrinsic", (3, 3))
+        return Image(pixels, Camera(width, height, K, T_base_camera=T_base_then @ T_then_camera))
+
+    def _transform(self, rows: dict[str, dict], token: str) -> np.ndarray:
+        if token not in rows:
+            raise SourceError(f"nuScenes data: no table in {self._tables} has the token {token} that others refer to")
+        return as_transform(rows[token])
 
     def _samples(self, scene: str | None) -> list[dict]:
-        scenes = {entry["name"]: entry["token"] for entry in self._table("scene")}
+        scenes = {entry["name"]: entry for entry in self._table("scene")}
         if scene is not None and scene not in scenes:
             raise SourceError(f"nuScenes has no scene {scene} in {self._tables}; it has {', '.join(sorted(scenes))}")
-        samples = [entry for entry in self._table("sample") if scene is None or entry["scene_token"] == scenes[scene]]
+        if scene is None:
+            self._refuse_several_places(scenes)
+        samples = [e for e in self._table("sample") if scene is None or e["scene_token"] == scenes[scene]["token"]]
         return sorted(samples, key=lambda entry: entry["timestamp"])
+
+    def _refuse_several_places(self, scenes: dict[str, dict]) -> None:
+        """Every city has its own map frame. Without the table of logs, each log counts as a place."""
+        has_logs = (self._tables / "log.json").exists()
+        location = {entry["token"]: entry["location"] for entry in self._table("log")} if has_logs else {}
+        logs = {name: entry["log_token"] for name, entry in scenes.items()}
+        places = {name: location.get(log, log) for name, log in logs.items()}
+        if len(set(places.values())) > 1:
+            there = ", ".join(f"{name} ({place})" for name, place in sorted(places.items()))
+            raise SourceError(f"nuScenes scenes of several places share no map; name one: {there}")
 
     def _keyframe_data(self) -> dict[str, dict[str, dict]]:
         """sample token -> channel -> row of sample_data, cameras and LIDAR_TOP only."""
         wanted, found = {sample["token"] for sample in self.samples}, defaultdict(dict)
         for entry in self._table("sample_data"):
             if entry["is_key_frame"] and entry["sample_token"] in wanted:
-                sensor = self._sensors[self._calibrations[entry["calibrated_sensor_token"]]["sensor_token"]]
+                sensor = self._sensor(entry["calibrated_sensor_token"])
                 if sensor["modality"] == "camera" or sensor["channel"] == LIDAR:
                     found[entry["sample_token"]][sensor["channel"]] = entry
         return found
+
+    def _sensor(self, token: str) -> dict:
+        """Row of `sensor` that a row of calibrated_sensor belongs to."""
+        try:
+            return self._sensors[self._calibrations[token]["sensor_token"]]
+        except KeyError as problem:
+            raise SourceError(f"nuScenes data: no table in {self._tables} has the token {problem}") from problem
 
     def _by_token(self, table: str) -> dict[str, dict]:
         return {entry["token"]: entry for entry in self._table(table)}
@@ -95,7 +135,7 @@ class NuscenesSource:
         path = self._tables / f"{name}.json"
         if not path.exists():
             raise SourceError(f"nuScenes data: {path} is missing")
-        return json.loads(path.read_text())
+        return read_table(path, COLUMNS[name])
 
     def _require(self, filename: str) -> Path:
         path = self.root / filename
@@ -113,24 +153,42 @@ def find_tables(root: Path) -> Path:
     return folders[0]
 
 
+def read_table(path: Path, columns: tuple[str, ...]) -> list[dict]:
+    """The rows of a table. Raises SourceError unless it is a JSON list of objects with these columns."""
+    try:
+        rows = json.loads(path.read_text())
+    except (ValueError, RecursionError) as problem:
+        raise SourceError(f"nuScenes data: {path} is no JSON ({problem})") from problem
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise SourceError(f"nuScenes data: {path} is no list of objects")
+    for row in rows:
+        wrong = [column for column in columns if not isinstance(row.get(column), KINDS.get(column, str))]
+        if wrong:
+            raise SourceError(f"nuScenes data: {path} has a row without a usable {', '.join(wrong)}")
+    return rows
+
+
+def camera_rank(entry: tuple[str, dict]) -> tuple[bool, str]:
+    """Sorts (channel, row): the main camera, then the others by name."""
+    return entry[0] != MAIN_CAMERA, entry[0]
+
+
 def as_transform(entry: dict) -> np.ndarray:
-    """[4, 4] of a row with a translation and a rotation (w, x, y, z)."""
-    w, x, y, z = entry["rotation"]
-    return make_transform(quaternion_to_matrix(np.array([x, y, z, w])), np.array(entry["translation"]))
+    """[4, 4] of a row with a translation and a rotation (w, x, y, z). Raises SourceError for what is none."""
+    w, x, y, z = as_numbers(entry, "rotation", (4,))
+    try:
+        R = quaternion_to_matrix(np.array([x, y, z, w]))
+    except ValueError as problem:
+        raise SourceError(f"nuScenes data: rotation of {entry['token']}: {problem}") from problem
+    return make_transform(R, as_numbers(entry, "translation", (3,)))
 
 
-def read_image(path: Path) -> np.ndarray:
-    """[H, W, 3] uint8 RGB."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise BadInput("bad_image", f"{path} cannot be decoded")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-
-
-def read_lidar(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """points [N, 4] float32 x y z intensity (0 to 255), rings [N] uint16."""
-    if path.stat().st_size % POINT_BYTES:
-        raise BadInput("bad_cloud", f"{path} ends inside a point of {POINT_BYTES} bytes")
-    rows = np.fromfile(path, dtype="<f4").reshape(-1, 5)
-    rows = rows[np.isfinite(rows).all(axis=1)]
-    return np.ascontiguousarray(rows[:, :4]), rows[:, 4].astype(np.uint16)
+def as_numbers(entry: dict, column: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Finite float64 of this shape. Raises SourceError for anything else."""
+    try:
+        numbers = np.array(entry[column], dtype=np.float64).reshape(shape)
+    except (ValueError, TypeError):
+        numbers = np.full(shape, np.nan)
+    if not np.isfinite(numbers).all():
+        raise SourceError(f"nuScenes data: {column} of {entry['token']} is not {shape} finite numbers")
+    return numbers

@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from rosbags.interfaces import QosDurability, QosHistory, QosReliability
 from rosbags.rosbag2 import Reader
 
 from ..core.errors import SourceError
+from .bag_folder import METADATA, STORAGE_SUFFIXES, restore
 from .salvage import salvage
 
 logger = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ class RawBag:
     def __init__(self, path: str | Path):
         self.path = Path(path).expanduser()
         self.problems: Counter[str] = Counter()
+        restore(self.path)
         check_path(self.path)
         self._reader = self._open()
         if self._reader:
@@ -82,7 +85,7 @@ class RawBag:
         """The storage files, in recorded order as far as their names tell."""
         if self.path.is_file():
             return [self.path]
-        files = [path for path in self.path.iterdir() if path.suffix in (".mcap", ".db3")]
+        files = [path for path in self.path.iterdir() if path.suffix in STORAGE_SUFFIXES]
         return sorted(files, key=lambda path: (len(path.name), path.name))  # ..._9 before ..._10
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[RawMessage]:
@@ -138,18 +141,24 @@ class RawBag:
 
     def _damaged(self, problem: Exception) -> None:
         self.problems["damaged"] += 1
-        logger.warning("bag %s is damaged (%s); reading what is left of it", self.path, problem)
+        warn_of_damage(self.path, " ".join(str(problem).split()))
+
+
+@lru_cache(maxsize=1000)
+def warn_of_damage(path: Path, reason: str) -> None:
+    """Once for each reason: a command opens the same bag several times."""
+    logger.warning("bag %s is damaged (%s); reading what is left of it", path, reason)
 
 
 def check_path(path: Path) -> None:
     """Raise SourceError unless there is a bag."""
     if not path.exists():
         raise SourceError(f"bag {path} does not exist")
-    if path.is_dir() and not (path / "metadata.yaml").exists():
-        files = [entry.name for entry in path.iterdir() if entry.suffix in (".mcap", ".db3")]
+    if path.is_dir() and not (path / METADATA).exists():
+        files = [entry.name for entry in path.iterdir() if entry.suffix in STORAGE_SUFFIXES]
         hint = f"name the file itself ({files[0]}) or run ros2 bag reindex" if files else "it holds no bag"
-        raise SourceError(f"{path / 'metadata.yaml'} is missing: {hint}")
-    if path.is_file() and path.suffix not in (".mcap", ".db3"):
+        raise SourceError(f"{path / METADATA} is missing: {hint}")
+    if path.is_file() and path.suffix not in STORAGE_SUFFIXES:
         raise SourceError(f"{path} is no bag: expected a folder with metadata.yaml, a .mcap or a .db3 file")
 
 
