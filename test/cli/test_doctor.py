@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ def test_a_map_of_another_model_fails(place_map, tmp_path, capsys):
 
 def test_a_missing_model_fails(tmp_path, capsys):
     assert run(["doctor", "--model", str(tmp_path / "none")]) == 1
-    assert "fix:" in capsys.readouterr().out
+    assert "fix: vxp model init vxp_lite --out DIR" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,43 @@ def test_a_package_that_does_not_import_fails():
     finding = doctor.check_import("thing", "vxp_no_such_module", "nothing")
     assert finding.level == "FAIL"
     assert "pip install" in finding.fix
+
+
+def test_without_spconv_the_slow_fallback_is_named(monkeypatch):
+    assert doctor.check_spconv().level == "OK"
+    monkeypatch.setattr("vxp_ros.core.models.sparse.spconv_ops", None)
+    monkeypatch.setattr("vxp_ros.core.models.sparse.spconv_problem", "libcuda.so.1: cannot open")
+    finding = doctor.check_spconv()
+    assert finding.level == "WARN" and "pip install" in finding.fix
+    assert finding.text == "broken (libcuda.so.1: cannot open): the slow fallback in plain torch is used"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert doctor.check_spconv().text == "not installed: the slow fallback in plain torch is used"
+
+
+def test_spconv_that_really_is_not_there():
+    """In a Python that cannot import it."""
+    program = (
+        "import sys; sys.modules['spconv'] = None; sys.modules['spconv.core'] = None\n"
+        "from vxp_ros.cli import doctor; import vxp_ros.core.models.sparse as sparse\n"
+        "assert sparse.spconv_ops is None and sparse.spconv_problem\n"
+        "doctor.importlib.util.find_spec = lambda name: None\n"
+        "print(doctor.check_spconv().level)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert result.stdout.strip() == "WARN", result.stderr
+
+
+def test_a_device_that_is_not_there_fails():
+    assert doctor.check_device("auto").level == "OK"
+    finding = doctor.check_device("cuda:99")
+    assert finding.level == "FAIL" and "cuda:99" in finding.text and finding.fix
+
+
+def test_messages_that_do_not_import_fail(monkeypatch):
+    assert doctor.check_messages().level == "OK"
+    monkeypatch.setitem(sys.modules, "vxp_ros.srv", None)
+    finding = doctor.check_messages()
+    assert finding.level == "FAIL" and "colcon build" in finding.fix
 
 
 def test_fast_dds_profile(tmp_path):

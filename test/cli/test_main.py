@@ -1,5 +1,6 @@
 """The command line's edges: quick help, exit codes, one sentence per error, commands of other packages."""
 
+import signal
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -10,6 +11,7 @@ import typer
 from vxp_ros import __version__
 from vxp_ros.cli import main
 from vxp_ros.cli.main import run, sentence
+from vxp_ros.cli.output import check_json, print_table
 from vxp_ros.core.errors import MapError
 
 
@@ -53,9 +55,81 @@ def test_debug_shows_the_traceback(capsys, tmp_path):
 
 def test_sentences():
     assert sentence(MapError("no such map")) == "no such map"
-    assert "'vxp_ros[cpu,demo]'" in sentence(ModuleNotFoundError("No module named 'faiss'", name="faiss"))
     assert sentence(FileNotFoundError(2, "No such file or directory", "x.yaml")) == "x.yaml: No such file or directory"
     assert sentence(FileNotFoundError("config/ not found")) == "config/ not found"
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "fix"),
+    [
+        ("cv2", "opencv-python-headless", "pip install vxp_ros"),
+        ("yaml", "pyyaml", "pip install vxp_ros"),
+        ("faiss", "faiss-cpu", "pip install 'vxp_ros[cpu]' (or [cuda])"),
+        ("matplotlib.pyplot", "matplotlib", "pip install 'vxp_ros[demo]'"),
+        ("vxp_stranger", "vxp_stranger", "pip install vxp_stranger"),
+    ],
+)
+def test_a_missing_module_is_named_as_pip_knows_it(module, package, fix):
+    text = sentence(ModuleNotFoundError(f"No module named {module!r}", name=module))
+    assert f"the Python package {package} is missing" in text
+    assert text.endswith(fix)
+
+
+def test_what_ros_brings_is_not_looked_for_on_pypi():
+    for module in ("rclpy", "vxp_ros.msg"):
+        text = sentence(ModuleNotFoundError("", name=module))
+        assert f"the module {module} is missing" in text and "source ROS 2" in text and "pip" not in text
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"), [(signal.SIGINT, 130, "vxp: interrupted"), (signal.SIGTERM, 143, "")]
+)
+def test_a_signal_unwinds_so_that_temporary_files_go(tmp_path, number, code, words):
+    program = f"""
+import signal, tempfile, time, types
+from vxp_ros.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells make background jobs ignore it
+def wait():
+    with tempfile.TemporaryDirectory(dir={str(tmp_path)!r}):
+        print("waiting", flush=True)
+        time.sleep(60)
+main.entry_points = lambda group: [types.SimpleNamespace(name="wait", load=lambda: wait, dist=None, value="here")]
+import sys
+sys.argv[1:] = ["wait"]
+main.main()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "waiting\n"
+    assert len(list(tmp_path.iterdir())) == 1
+    process.send_signal(number)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == code
+    assert errors.strip() == words
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["[/b]", "[bold]town[/bold]", ":smile:"])
+def test_brackets_in_the_data_are_data(capsys, text):
+    print_table(text, ["", text], [["frame", text]])
+    assert capsys.readouterr().out.count(text) == 3
+
+
+def test_brackets_in_arguments_are_no_markup(capsys):
+    assert run(["[/b]"]) == 1
+    assert "[/b]" in capsys.readouterr().err
+    assert run(["map", "info", "[/b]"]) == 1
+    assert "[/b]" in capsys.readouterr().err
+
+
+def test_a_json_file_that_cannot_be_written_is_refused(tmp_path):
+    check_json(None)
+    check_json(tmp_path / "new" / "r.json")
+    (tmp_path / "file").write_text("mine")
+    for path in (tmp_path, tmp_path / "file" / "r.json"):
+        with pytest.raises(OSError):
+            check_json(path)
 
 
 def hello() -> None:

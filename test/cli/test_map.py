@@ -38,6 +38,33 @@ def test_an_existing_map_is_replaced_only_when_asked(source, model, tmp_path, ca
     assert build(source, tmp_path / "m", model, "--overwrite") == 0
 
 
+def test_what_the_save_would_refuse_is_refused_before_the_work(source, model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("vxp_ros.core.encoder.Encoder.load", lambda *_: pytest.fail("the work began"))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("/tmp")
+    for name, words in [
+        ("a.b", "is no map name"),
+        ("folder", "is no map"),
+        ("file", "is no map"),
+        ("link", "is a link to something else"),
+        ("file/town", "cannot be saved"),
+    ]:
+        for more in ([], ["--overwrite"]):
+            assert build(source, tmp_path / name, model, *more) == 1
+            errors = capsys.readouterr().err
+            assert words in errors and len(errors.strip().splitlines()) == 1
+    assert build(source, tmp_path / "new", model, "--json", tmp_path / "file" / "r.json") == 1
+    assert build(source, tmp_path / "new", model, "--json", tmp_path / "folder") == 1
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder", "link"]
+
+
+def test_home_is_expanded(source, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert build(source, "~/maps/town", model) == 0
+    assert run(["map", "check", str(tmp_path / "maps" / "town")]) == 0
+
+
 def test_a_partial_source_saves_nothing_unless_allowed(worn_source, model, tmp_path, capsys):
     assert build(worn_source, tmp_path / "m", model, "--json", tmp_path / "r.json") == 2
     report = json.loads((tmp_path / "r.json").read_text())

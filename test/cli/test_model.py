@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from vxp_ros.cli.main import run
 
 
@@ -27,6 +29,13 @@ def test_seed_decides_the_weights(tmp_path):
         assert run(["model", "init", "vxp_lite", *arguments]) == 0
         reports.append(json.loads(report.read_text())["model_id"])
     assert reports[0] == reports[1] != reports[2]
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**63), str(2**64)])
+def test_seeds_that_torch_does_not_take(tmp_path, capsys, seed):
+    assert run(["model", "init", "vxp_lite", "--out", str(tmp_path / "m"), "--seed", seed]) == 1
+    assert "--seed" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
 
 
 def test_refusals_are_one_sentence_and_exit_code_1(tmp_path, capsys):

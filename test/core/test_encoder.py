@@ -1,20 +1,24 @@
 """Frames to descriptors by a whole model, on made-up and real frames."""
 
 import logging
-import threading
+import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from vxp_samples import T_BASE_OPTICAL, camera, frame, kitti_frame, lite, picture, street
 
+from vxp_ros.core.config import MAX_POINTS
 from vxp_ros.core.datatypes import Frame, Image
 from vxp_ros.core.encoder import Encoder, choose_device
 from vxp_ros.core.errors import BadInput, ModelError
 from vxp_ros.core.geometry import invert, make_transform, quaternion_to_matrix, transform_points
-from vxp_ros.core.model_store import Model, init_model
+from vxp_ros.core.model_store import Model, init_model, load_model
 from vxp_ros.core.models import build_model
 
 
@@ -25,9 +29,16 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def model(folder) -> Model:
+    """Loaded once; no test may change it."""
+    return load_model(folder)
+
+
 @pytest.fixture
-def encoder(folder):
-    return Encoder.load(folder, device="cpu")
+def encoder(model):
+    """A fresh one, which has not said anything yet."""
+    return Encoder(model, torch.device("cpu"))
 
 
 def lidar(encoder, **changes) -> np.ndarray:
@@ -106,6 +117,28 @@ def test_first_calibrated_camera_counts(encoder):
     np.testing.assert_array_equal(lidar(encoder, images=images), lidar(encoder))
 
 
+def test_image_and_lidar_are_described_by_the_same_camera(encoder):
+    def camera_vector(**images) -> np.ndarray:
+        return encoder.describe(frame(images=images), "camera").vector
+
+    front = camera_vector(front=Image(picture(1), camera()))
+    calibrated_second = camera_vector(left=Image(picture(2)), front=Image(picture(1), camera()))
+    np.testing.assert_array_equal(calibrated_second, front)
+    without_pose = camera_vector(left=Image(picture(2), camera(None)), front=Image(picture(1), camera()))
+    np.testing.assert_array_equal(without_pose, front)
+    none_calibrated = camera_vector(left=Image(picture(2)), right=Image(picture(1)))
+    np.testing.assert_array_equal(none_calibrated, camera_vector(left=Image(picture(2))))
+
+
+def test_a_huge_cloud_is_thinned_evenly_before_it_costs_time(encoder):
+    huge = np.repeat(street(0, 9000), 600, axis=0)
+    step = np.arange(MAX_POINTS) * len(huge) // MAX_POINTS
+    np.testing.assert_array_equal(lidar(encoder, points=huge), lidar(encoder, points=huge[step]))
+    start = time.process_time()
+    encoder.describe(frame(points=huge), "lidar")
+    assert time.process_time() - start < 1.0
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -180,9 +213,14 @@ def test_useless_intrinsics(encoder, change):
 @pytest.mark.parametrize(
     ("modality", "tensor"), [("camera", "camera.pooling.p"), ("lidar", "lidar.gem.dense_head.bias")]
 )
-def test_output_that_is_not_finite_is_refused(encoder, modality, tensor):
+def test_output_that_is_not_finite_is_refused(folder, modality, tensor):
+    encoder = Encoder.load(folder, "cpu")
     encoder.network.state_dict()[tensor].fill_(torch.nan)
     assert refusal(encoder, modality) == "bad_descriptor"
+
+
+def test_an_empty_image_is_refused(encoder):
+    assert refusal(encoder, "camera", images={"c": Image(np.zeros((0, 0, 3), np.uint8))}) == "bad_image"
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((1, 1, 3), np.uint8), np.full((2000, 3000, 3), 255, np.uint8)])
@@ -209,22 +247,39 @@ def test_devices():
             choose_device(wrong)
 
 
-def test_one_thread_is_one_thread_in_a_worker_too(encoder):
-    """CPU time of the whole process must not exceed wall time; torch would take all cores in a fresh thread."""
-    encoder.describe(frame(), "camera")
-    times = {}
+@pytest.mark.parametrize("modality", ["camera", "lidar"])
+def test_one_thread_is_one_thread_in_a_worker_too(folder, modality):
+    """CPU time of the whole process must not exceed wall time; torch would take all cores in a fresh thread. In a
+    process without OMP_NUM_THREADS, which would hide a missing protection."""
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    environment["PYTHONPATH"] = f"{Path(__file__).parent}:{environment.get('PYTHONPATH', '')}"
+    command = [sys.executable, "-c", WORKER, str(folder), modality]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert result.returncode == 0, result.stderr
+    threads, cpu, wall = map(float, result.stdout.split())
+    assert threads == 1
+    assert cpu < 1.2 * wall + 0.05
 
-    def work():
-        start, cpu = time.perf_counter(), time.process_time()
-        for _ in range(3):
-            encoder.describe(frame(), "camera")
-        times.update(wall=time.perf_counter() - start, cpu=time.process_time() - cpu, threads=torch.get_num_threads())
 
-    worker = threading.Thread(target=work)
-    worker.start()
-    worker.join()
-    assert times["threads"] == 1
-    assert times["cpu"] < 1.2 * times["wall"] + 0.05
+WORKER = """
+import sys, threading, time
+import torch
+from vxp_samples import frame
+from vxp_ros.core.encoder import Encoder
+folder, modality = sys.argv[1:]
+encoder, sample = Encoder.load(folder, "cpu"), frame()
+def work():
+    torch.set_num_threads(4)
+    encoder.describe(sample, modality)
+    start, cpu = time.perf_counter(), time.process_time()
+    for _ in range(3):
+        encoder.describe(sample, modality)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - start
+    print(torch.get_num_threads(), cpu, wall)
+worker = threading.Thread(target=work)
+worker.start()
+worker.join()
+"""
 
 
 def test_training_state_does_not_leak_into_descriptors(folder):

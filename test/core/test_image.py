@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from vxp_ros.core.errors import BadInput
 from vxp_ros.core.models.recipe import ImageRecipe
 from vxp_ros.core.preprocessing.image import to_tensor
 
@@ -51,6 +52,13 @@ def test_plain_resizing_is_bilinear_at_pixel_centres():
     pixels = np.repeat(np.repeat(row[None, :, None], 64, axis=0), 3, axis=2)
     tensor = to_tensor(pixels, ImageRecipe(size=[64, 2], mean=[0.0] * 3, std=[1.0] * 3), antialias=False)
     np.testing.assert_allclose(tensor[0, 0] * 255, [50, 100], atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(0, 0, 3), (0, 5, 3), (5, 0, 3)])
+def test_an_image_without_pixels_is_bad_input(shape):
+    with pytest.raises(BadInput, match="no pixels") as caught:
+        to_tensor(np.zeros(shape, np.uint8), RECIPE)
+    assert caught.value.reason == "bad_image"
 
 
 @pytest.mark.parametrize("change", ["read only", "reversed channels", "cropped", "one pixel"])

@@ -100,6 +100,23 @@ def test_cut_bytes_are_refused(vectors):
             VectorIndex.from_bytes(data[:size], 16, 300)
 
 
+def test_faiss_is_told_how_many_bytes_there_are(vectors, monkeypatch):
+    """Else a forged header makes it allocate as much as the header says."""
+    limits, real = [], faiss.set_deserialization_vector_byte_limit
+    monkeypatch.setattr(
+        faiss, "set_deserialization_vector_byte_limit", lambda limit: (limits.append(limit), real(limit))
+    )
+    data = filled(vectors).to_bytes()
+    VectorIndex.from_bytes(data, 16, 300)
+    assert limits == [len(data)]
+
+
+@pytest.mark.parametrize("k", [0, -3])
+def test_at_least_one_neighbour_must_be_asked_for(vectors, k):
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        filled(vectors).search(vectors[0], k)
+
+
 def test_searching_uses_one_thread_whatever_thread_searches(vectors):
     threads = []
 

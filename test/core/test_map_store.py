@@ -136,6 +136,16 @@ def test_a_rig_that_json_cannot_hold_is_refused(tmp_path, rig):
     assert [entry.name for entry in tmp_path.iterdir()] == [".town.lock"]
 
 
+def test_a_refused_save_leaves_nothing_beside_what_is_no_map(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("folder")
+    for name in ("folder", "file", "link"):
+        with pytest.raises(MapError, match="exists and is no map"):
+            save_map(make_map(), tmp_path / name, overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder", "link"]
+
+
 @pytest.mark.parametrize("name", ["town.v1", "t own", "", "tøwn", "x" * 65])
 def test_a_path_must_end_in_a_map_name(tmp_path, name):
     with pytest.raises(MapError, match="is no map name"):

@@ -1,18 +1,22 @@
 """Model folders: written whole or not at all, verified when read."""
 
+import hashlib
 import json
 import os
+import stat
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 import yaml
 from vxp_samples import lite
 
-from vxp_ros.core import fsio
+from vxp_ros.core import fsio, model_store
 from vxp_ros.core.errors import ModelError
 from vxp_ros.core.model_store import (
     RECIPE_FILE,
@@ -25,7 +29,7 @@ from vxp_ros.core.model_store import (
     save_model,
 )
 from vxp_ros.core.models import build_model
-from vxp_ros.core.models.recipe import Recipe
+from vxp_ros.core.models.recipe import Recipe, dump_recipe, read_recipe
 
 
 def camera_only() -> Recipe:
@@ -42,12 +46,16 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def folder(saved, tmp_path):
-    """A copy to damage."""
+    """A copy to damage, made by hand: its model.yaml names no weights_sha256."""
     copy = tmp_path / "eye"
     copy.mkdir()
-    for name in (RECIPE_FILE, WEIGHTS_FILE):
-        (copy / name).write_bytes((saved[0] / name).read_bytes())
+    (copy / WEIGHTS_FILE).write_bytes((saved[0] / WEIGHTS_FILE).read_bytes())
+    change_recipe(saved[0], copy, weights_sha256="")
     return copy
+
+
+def change_recipe(source, target, **changes) -> None:
+    (target / RECIPE_FILE).write_text(dump_recipe(replace(read_recipe(source / RECIPE_FILE), **changes)))
 
 
 # --- whole and well ---
@@ -58,7 +66,9 @@ def test_what_is_saved_is_what_is_loaded(saved):
     model = load_model(folder)
     torch.manual_seed(0)
     expected = build_model(camera_only()).state_dict()
-    assert model.recipe == camera_only() and model.model_id == model_id
+    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    assert model.recipe == replace(camera_only(), weights_sha256=digest) and model.model_id == model_id
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
     assert not model.network.training
     assert all(torch.equal(tensor, expected[name]) for name, tensor in model.network.state_dict().items())
     assert sorted(os.listdir(folder)) == [WEIGHTS_FILE, RECIPE_FILE]
@@ -75,7 +85,7 @@ def test_id_changes_with_weights_and_preprocessing_and_with_nothing_else(saved):
     base = model_id_of(recipe, weights)
     assert base == saved[1]
     same = [
-        replace(recipe, trained_on="Town", commit="abc"),
+        replace(recipe, trained_on="Town", commit="abc", weights_sha256="0" * 64),
         replace(recipe, image=replace(recipe.image, weights="/home/me/dino.pth")),
     ]
     other = [
@@ -180,6 +190,62 @@ def test_truncated_weights_are_refused(folder, kept):
         load_model(folder)
 
 
+def test_flipped_bits_in_the_weights_are_refused(saved, folder, record_property):
+    change_recipe(saved[0], folder)
+    path, random = folder / WEIGHTS_FILE, np.random.default_rng(0)
+    size = path.stat().st_size
+    for position in random.integers(0, size, 200):
+        with path.open("r+b") as file:
+            mask = 1 << int(random.integers(8))
+            flip(file, position, mask)
+            with pytest.raises(ModelError, match=r"damaged or was exchanged: model.yaml names another weights_sha256"):
+                load_model(folder)
+            flip(file, position, mask)
+    assert load_model(folder).model_id == saved[1]
+    record_property("flips, all refused", 200)
+
+
+def flip(file, position: int, mask: int) -> None:
+    file.seek(position)
+    byte = file.read(1)[0]
+    file.seek(position)
+    file.write(bytes([byte ^ mask]))
+    file.flush()
+
+
+def test_folders_made_by_hand_need_no_hash(folder, saved):
+    assert load_model(folder).model_id == saved[1]
+    recipe = yaml.safe_load((folder / RECIPE_FILE).read_text())
+    del recipe["weights_sha256"]
+    (folder / RECIPE_FILE).write_text(yaml.safe_dump(recipe))
+    assert load_model(folder).model_id == saved[1]
+
+
+def test_a_hostile_recipe_costs_nothing_before_it_is_refused(folder, monkeypatch):
+    """Weights of 1.7 billion numbers per layer are compared by name and shape, never made."""
+    recipe = yaml.safe_load((folder / RECIPE_FILE).read_text())
+    recipe["modalities"] = ["camera", "lidar"]
+    recipe["lidar"]["channels"] = [4096] * 8 + [112]
+    (folder / RECIPE_FILE).write_text(yaml.safe_dump(recipe))
+    devices = []
+    monkeypatch.setattr(model_store, "build_model", lambda recipe: devices.append(torch.ones(1).device.type) or Meta())
+    with pytest.raises(ModelError, match="tensors are missing"):
+        load_model(folder)
+    assert devices == ["meta"]
+    monkeypatch.undo()
+    start = time.process_time()
+    with pytest.raises(ModelError, match=r"tensors are missing, the first is lidar"):
+        load_model(folder)
+    assert time.process_time() - start < 5
+
+
+class Meta:
+    """A network that needs one tensor which the folder lacks."""
+
+    def state_dict(self) -> dict:
+        return {"lidar": torch.ones(1)}
+
+
 def test_pickles_are_never_opened(folder):
     class Malicious:
         def __reduce__(self):
@@ -249,6 +315,26 @@ def test_any_failing_step_leaves_no_folder_and_no_debris(tmp_path, monkeypatch):
             save_model(camera_only(), network, parent / "eye")
         monkeypatch.setattr(fsio, "before_step", None)
         assert os.listdir(parent) == []
+
+
+def test_what_killed_saves_left_neither_blocks_nor_stays(tmp_path):
+    old, young, foreign = (tmp_path / f".eye.{name}.new" for name in (os.getpid(), "running", "foreign"))
+    for scratch in (old, young, foreign):
+        scratch.mkdir()
+        (scratch / WEIGHTS_FILE).write_bytes(b"half")
+    (foreign / "notes.txt").write_text("mine")
+    for scratch in (old, foreign):
+        os.utime(scratch, (0, 0))
+    save_model(camera_only(), build_model(camera_only()), tmp_path / "eye")
+    assert sorted(os.listdir(tmp_path)) == sorted([young.name, foreign.name, "eye"])
+
+
+def test_home_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    save_model(camera_only(), build_model(camera_only()), "~/models/eye")
+    assert load_model("~/models/eye").network.camera is not None
+    assert os.listdir(tmp_path) == ["models"]
 
 
 def fail_at(number: int):

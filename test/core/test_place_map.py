@@ -8,6 +8,7 @@ import pytest
 from map_samples import DIMENSION, MODELS, assert_same_place, make_map, make_place, pose_at
 
 from vxp_ros.core.errors import BadInput, MapError
+from vxp_ros.core.index import VectorIndex
 from vxp_ros.core.map_store import load_map, save_map
 from vxp_ros.core.place_map import PlaceMap
 
@@ -17,10 +18,18 @@ def test_an_empty_map():
     assert len(place_map) == 0
     assert place_map.modalities == ()
     assert place_map.poses.shape == (0, 4, 4)
-    assert place_map.ids.tolist() == []
     assert (place_map.name, place_map.map_id) == ("", "")
     with pytest.raises(MapError, match="no descriptors"):
         place_map.search(np.zeros(DIMENSION, np.float32), "camera", 1)
+
+
+def test_poses_that_were_read_before_grow_with_the_map():
+    place_map = PlaceMap(MODELS)
+    place_map.add(make_place(1))
+    assert len(place_map.poses) == 1
+    place_map.add(make_place(2))
+    assert len(place_map.poses) == 2
+    assert np.array_equal(place_map.poses[1], pose_at(2))
 
 
 @pytest.mark.parametrize("models", [{}, {"radar": "x"}, {"camera": "x", "radar": "x"}])
@@ -35,7 +44,6 @@ def test_places_come_back_as_they_went_in():
     for i, place in enumerate(place_map.places()):
         assert_same_place(place, make_place(i, 4))
         assert_same_place(place_map.place(i), place)
-    assert place_map.ids.tolist() == [0, 1, 2, 3, 4, 5]
     assert np.array_equal(place_map.poses[5], pose_at(5, 4))
 
 
@@ -171,6 +179,28 @@ def test_maps_that_differ_are_not_merged(other, words):
     with pytest.raises(MapError, match=words):
         place_map.merge(other)
     assert len(place_map) == 6
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_at_least_one_place_must_be_asked_for(k):
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        make_map().search(make_place(4).descriptors["lidar"], "lidar", k)
+
+
+def test_the_index_is_searched_and_grown_under_the_lock_only(monkeypatch):
+    """FAISS moves its storage while it adds: a search at that moment reads freed memory, too seldom for a race test."""
+    place_map, held = make_map(), []
+    for name in ("search", "add"):
+        real = getattr(VectorIndex, name)
+
+        def watched(index, *arguments, real=real):
+            held.append(place_map._lock.locked())
+            return real(index, *arguments)
+
+        monkeypatch.setattr(VectorIndex, name, watched)
+    place_map.search(make_place(4).descriptors["lidar"], "lidar", 3)
+    place_map.add(make_place(7))
+    assert held == [True] * 3
 
 
 def test_searching_while_another_thread_adds():

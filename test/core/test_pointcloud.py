@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vxp_samples import kitti_frame, street
 
 from vxp_ros.core.models.recipe import LidarRecipe
-from vxp_ros.core.preprocessing.pointcloud import crop, group, thin, voxelise
+from vxp_ros.core.preprocessing.pointcloud import crop, group, limit, thin, voxelise
 
 PAPER = LidarRecipe()
 
@@ -127,3 +127,12 @@ def test_thinning_of_nothing_and_of_nonsense():
     for voxel in (0, -1, float("nan"), 1e-6):
         with pytest.raises(ValueError, match="voxel size"):
             thin(np.zeros((1, 3)), voxel)
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 199, 5000])
+def test_limit_keeps_at_most_that_many_spread_over_the_scan(count):
+    points = np.arange(count, dtype=np.float32)[:, None].repeat(3, axis=1)
+    kept = limit(points, 100)
+    assert len(kept) == min(count, 100)
+    steps = np.diff(kept[:, 0], append=count)
+    assert count == 0 or (kept[0, 0] == 0 and steps.max() - steps.min() <= 1)

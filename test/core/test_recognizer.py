@@ -41,6 +41,7 @@ def frame_at(value: int, images: bool = True, points: bool = True) -> Frame:
         stamp_ns=1000 + value,
         images={"camera": Image(pixels, camera)} if images else {},
         points=np.full((50, 4), value, np.float32) if points else None,
+        T_base_lidar=np.eye(4) if points else None,
     )
 
 
@@ -190,6 +191,29 @@ def test_the_small_cloud_is_in_the_base_frame():
     assert cloud.dtype == np.float32
     assert small_cloud(frame_at(2), voxel=0) is None
     assert small_cloud(frame_at(2, points=False), voxel=0.3) is None
+
+
+def test_without_the_lidars_pose_there_is_no_small_cloud():
+    """Points in the LiDAR's frame must not pass for points in the base frame."""
+    lone = replace(frame_at(2, images=False), T_base_lidar=None)
+    assert small_cloud(lone, voxel=0.3) is None
+    place = PlaceRecognizer(MeanEncoder("lidar")).make_place(lone, np.eye(4), KeyframeSettings())
+    assert place.cloud is None and "lidar" in place.descriptors
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "shape"), [(300, 1, (80, 20, 3)), (1, 300, (1, 20, 3)), (70_000, 1, (80, 20, 3))]
+)
+def test_the_thumbnail_of_an_odd_image_stays_small(rows, columns, shape):
+    data = thumbnail(Image(np.zeros((rows, columns, 3), np.uint8)), 20)
+    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == shape
+
+
+def test_a_thumbnail_that_cannot_be_made_is_left_out(monkeypatch):
+    assert thumbnail(Image(np.zeros((0, 0, 3), np.uint8)), 20) == b""
+    assert thumbnail(Image(np.zeros((300, 1, 3), np.uint8)), 4096) != b""
+    monkeypatch.setattr(cv2, "imencode", lambda *_: (False, np.zeros(0, np.uint8)))
+    assert thumbnail(Image(np.zeros((40, 60, 3), np.uint8)), 20) == b""
 
 
 def test_the_thumbnail_is_a_small_jpeg_in_the_right_colours():

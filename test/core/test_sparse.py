@@ -1,5 +1,6 @@
 """Sparse convolution against dense convolution, by spconv and by plain torch."""
 
+import os
 import subprocess
 import sys
 
@@ -96,6 +97,31 @@ def test_spconv_equals_torch_in_any_number_of_threads(kind, threads):
     for other in results[1:]:
         for ours, theirs in zip(other, results[0], strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-2, rtol=1e-4)
+
+
+@pytest.mark.skipif(sparse.spconv_ops is None, reason="no spconv")
+def test_spconv_is_called_in_one_thread_only():
+    """The race above needs several threads at work; this looks at the setting, in a process that OpenMP lets have 4."""
+    program = """
+import torch
+from vxp_ros.core.models import sparse
+threads = []
+for name in ("indice_conv", "indice_conv_backward"):
+    def watched(*arguments, real=getattr(sparse.spconv_ops, name), **named):
+        threads.append(torch.get_num_threads())
+        return real(*arguments, **named)
+    setattr(sparse.spconv_ops, name, watched)
+torch.set_num_threads(4)
+features = torch.ones(1, 2, requires_grad=True)
+voxels = sparse.SparseVoxels(features, torch.zeros(1, 4).int(), (4, 4, 4), 1, "spconv")
+sparse.SparseConv3d(2, 3, 1, True)(voxels).features.sum().backward()
+print(threads, torch.get_num_threads())
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert result.stdout.strip() == "[1, 1] 4", result.stderr
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -410,9 +410,19 @@ def test_unfit_weight_files_are_refused(tmp_path, content, words):
         load_weights(DinoBackbone(), str(path))
 
 
-@pytest.mark.parametrize("name", ["nothing.pth", "garbage.pth", "garbage.safetensors"])
+@pytest.mark.parametrize("name", ["nothing.pth", "garbage.pth", "garbage.safetensors", "empty.pth"])
 def test_missing_and_damaged_weight_files_are_refused(tmp_path, name):
-    if name.startswith("garbage"):
-        (tmp_path / name).write_bytes(b"\x00garbage" * 100)
+    if name != "nothing.pth":
+        (tmp_path / name).write_bytes(b"\x00garbage" * 100 if name.startswith("garbage") else b"")
     with pytest.raises(ModelError, match="no file" if name == "nothing.pth" else "cannot read the weights"):
         load_weights(DinoBackbone(), str(tmp_path / name))
+
+
+def test_an_error_without_text_is_named_by_its_kind(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise EOFError
+
+    (tmp_path / "weights.pth").write_bytes(b"")
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(ModelError, match=r"cannot read the weights .*weights.pth: EOFError$"):
+        load_weights(DinoBackbone(), str(tmp_path / "weights.pth"))

@@ -54,8 +54,8 @@ def examine(model: str, map_path: Path | None, device: str, topics: bool) -> Ite
     yield check_python(sys.version_info)
     for distribution, floor in FLOORS.items():
         yield check_floor(distribution, floor)
-    yield check_device()
-    yield check_import("spconv", "vxp_ros.core.models.sparse", "LiDAR networks")
+    yield check_device(device)
+    yield check_spconv()
     yield check_import("faiss", "vxp_ros.core.index", "the map's search")
     yield check_import("OpenCV", "cv2", "images")
     yield from check_ros()
@@ -97,14 +97,34 @@ def parse_version(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.match(r"\d+(\.\d+)*", text).group().split("."))
 
 
-def check_device() -> Finding:
+def check_device(device: str) -> Finding:
+    """device: as --device says."""
     try:
         import torch
+
+        from ..core.encoder import choose_device
     except ImportError as problem:
         return Finding("FAIL", "device", f"torch does not import: {problem}", "install torch as named above")
+    try:
+        choose_device(device)
+    except VxpError as problem:
+        return Finding("FAIL", "device", str(problem), "--device auto, or a torch and a driver with CUDA")
     if torch.cuda.is_available():
         return Finding("OK", "device", f"CUDA: {torch.cuda.get_device_name()}; {os.cpu_count()} CPU cores")
     return Finding("OK", "device", f"CPU with {os.cpu_count()} cores; no CUDA device (none is needed)")
+
+
+def check_spconv() -> Finding:
+    """The networks run without spconv, so its absence is no failure."""
+    fix = f"{sys.executable} -m pip install 'vxp_ros[cpu]' (or [cuda])"
+    try:
+        from ..core.models import sparse
+    except ImportError as problem:
+        return Finding("FAIL", "spconv", f"needed by LiDAR networks, but: {problem}", fix)
+    if sparse.spconv_ops is not None:
+        return Finding("OK", "spconv", "works (LiDAR networks)")
+    state = "not installed" if importlib.util.find_spec("spconv") is None else f"broken ({sparse.spconv_problem})"
+    return Finding("WARN", "spconv", f"{state}: the slow fallback in plain torch is used", fix)
 
 
 def check_import(name: str, module: str, purpose: str) -> Finding:
@@ -138,10 +158,13 @@ def check_ros() -> Iterator[Finding]:
 
 
 def check_messages() -> Finding:
-    if importlib.util.find_spec("vxp_ros.msg"):
-        return Finding("OK", "messages", "vxp_ros.msg and vxp_ros.srv are built")
-    return Finding("FAIL", "messages", "vxp_ros.msg is not built, or its workspace is not sourced",
-                   "colcon build --symlink-install, then source install/local_setup.bash")  # fmt: skip
+    try:
+        for module in ("vxp_ros.msg", "vxp_ros.srv"):
+            importlib.import_module(module)
+    except ImportError as problem:
+        return Finding("FAIL", "messages", f"not built, or their workspace is not sourced: {problem}",
+                       "colcon build --symlink-install, then source install/local_setup.bash")  # fmt: skip
+    return Finding("OK", "messages", "vxp_ros.msg and vxp_ros.srv are built")
 
 
 def check_profile(path: str) -> Finding:
@@ -176,7 +199,7 @@ def check_model_and_map(model: str, map_path: Path | None, device: str) -> Itera
             what = f"{encoder.model_id}: {encoder.dimension} numbers by {' and '.join(encoder.modalities)}"
             yield Finding("OK", "model", f"{what}, on {encoder.device}")
         except VxpError as problem:
-            yield Finding("FAIL", "model", str(problem), "vxp model info, or give another folder")
+            yield Finding("FAIL", "model", str(problem), "vxp model init vxp_lite --out DIR, or give another folder")
     if map_path:
         yield check_map_file(map_path, encoder)
 

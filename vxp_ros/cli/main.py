@@ -5,6 +5,7 @@ command's. Commands import what is heavy inside their functions, so that `vxp --
 """
 
 import logging
+import signal
 import sys
 import traceback
 from importlib.metadata import EntryPoint, entry_points
@@ -17,13 +18,27 @@ from vxp_ros import __version__
 from ..core.errors import VxpError
 from . import bag, demo, doctor, map, model, query
 
+# What brings the modules that the commands import, and what pip calls those whose package has another name.
+BROUGHT_BY = {
+    **dict.fromkeys(("numpy", "torch", "safetensors", "yaml", "cv2", "typer", "rich", "rosbags"), "vxp_ros"),
+    **dict.fromkeys(("spconv", "faiss"), "'vxp_ros[cpu]' (or [cuda])"),
+    **dict.fromkeys(("jinja2", "matplotlib", "psutil"), "'vxp_ros[demo]'"),
+}
+PACKAGES = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "faiss": "faiss-cpu"}
 PLUGIN_GROUP = "vxp.commands"
+INTERRUPTED = 130
 # The base of all errors of usage. typer takes it from click or, since 0.24, carries its own copy.
 UsageError = typer.BadParameter.__base__
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, stop)
     sys.exit(run(sys.argv[1:]))
+
+
+def stop(number: int, _frame) -> None:
+    """End as after Ctrl-C: unwinding removes temporary files and stops child processes."""
+    raise SystemExit(128 + number)
 
 
 def run(arguments: list[str]) -> int:
@@ -31,13 +46,16 @@ def run(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="vxp: %(message)s", stream=sys.stderr)
     try:
         command = typer.main.get_command(make_app())
-        return command.main(args=arguments, prog_name="vxp", standalone_mode=False) or 0
+        code = command.main(args=arguments, prog_name="vxp", standalone_mode=False) or 0
+        if code == INTERRUPTED:  # typer has made this of a KeyboardInterrupt
+            print("vxp: interrupted", file=sys.stderr)
+        return code
     except UsageError as problem:
         problem.show()
         return 1
     except (KeyboardInterrupt, typer.Abort):
         print("vxp: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except (VxpError, OSError, ModuleNotFoundError) as problem:
         if "--debug" in arguments:
             traceback.print_exc()
@@ -48,13 +66,19 @@ def run(arguments: list[str]) -> int:
 def sentence(problem: Exception) -> str:
     """An error as one sentence that says what to do."""
     if isinstance(problem, ModuleNotFoundError):
-        return (
-            f"the Python package {problem.name} is missing in {sys.executable}: "
-            "pip install 'vxp_ros[cpu,demo]' (or [cuda,demo]) brings all that the commands use"
-        )
+        return missing_module(problem.name or "")
     if isinstance(problem, OSError) and problem.filename and problem.strerror:
         return f"{problem.filename}: {problem.strerror}"
     return str(problem) or type(problem).__name__
+
+
+def missing_module(module: str) -> str:
+    """What is missing, under the name that pip knows, and what brings it."""
+    name = module.split(".")[0]
+    if name in ("rclpy", "vxp_ros"):
+        return f"the module {module} is missing in {sys.executable}: source ROS 2 and the workspace of vxp_ros"
+    package = PACKAGES.get(name, name)
+    return f"the Python package {package} is missing in {sys.executable}: pip install {BROUGHT_BY.get(name, package)}"
 
 
 def make_app() -> typer.Typer:

@@ -1,5 +1,6 @@
 """`vxp map`: build a place map from recorded data, look at one, check one."""
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import BadInput, MapError, SourceError
-from .output import PARTIAL, DeviceOption, JsonOption, ModelOption, length_of, print_table, track, write_json
+from .output import (
+    PARTIAL,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    check_json,
+    in_words,
+    length_of,
+    print_table,
+    track,
+    write_json,
+)
 from .source_options import (
     BaseFrameOption,
     ImageTopicOption,
@@ -52,7 +64,8 @@ def build_command(
     from ..core.map_store import save_map
     from ..core.recognizer import PlaceRecognizer
 
-    refuse_existing(out, overwrite)
+    out = free_path(out, overwrite)
+    check_json(json_file)
     frames = open_with_topics(source, image_topic, points_topic, odom_topic, base_frame)
     recognizer = PlaceRecognizer(Encoder.load(model, device))
     keyframe = KeyframeSettings(min_travel=min_travel, min_turn=min_turn)
@@ -69,10 +82,19 @@ def build_command(
         raise typer.Exit(PARTIAL)
 
 
-def refuse_existing(out: Path, overwrite: bool) -> None:
-    """Say so before minutes of work, not after them."""
-    if (out.exists() or out.is_symlink()) and not overwrite:
+def free_path(out: Path, overwrite: bool) -> Path:
+    """`out` with `~` expanded. Raises MapError for what the save would refuse, before minutes of work, not after."""
+    from ..core.map_folder import points_at
+    from ..core.map_store import path_of_map, refuse_to_replace
+
+    path = path_of_map(out.parent, out.name)
+    if points_at(path) and not overwrite:
         raise MapError(f"{out} exists already: choose another name, or pass --overwrite to replace it")
+    refuse_to_replace(path, overwrite)
+    root = next(folder for folder in path.parents if folder.exists())
+    if not root.is_dir() or not os.access(root, os.W_OK):
+        raise MapError(f"{out} cannot be saved: {root} is no folder that you may write to")
+    return path
 
 
 def build_map(frames, recognizer: "PlaceRecognizer", keyframe: "KeyframeSettings") -> tuple["PlaceMap", Counter]:
@@ -118,10 +140,6 @@ def print_build(report: dict, out: Path) -> None:
     if report["problems"]:
         fate = "saved all the same" if report["saved"] else "not saved: mend the source, or pass --allow-partial"
         print(f"unusable parts of {report['source']}: {in_words(report['problems'])}; {fate}")
-
-
-def in_words(problems: dict[str, int]) -> str:
-    return ", ".join(f"{count} x {reason}" for reason, count in sorted(problems.items()))
 
 
 @app.command("info")

@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Make and show model folders.")
 def init_command(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="vxp, vxp_lite, or a YAML file.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The model folder to make; must not exist.")],
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the random weights.")] = 0,
     json_file: JsonOption = None,
 ) -> None:
     """Make an untrained model: the image trunk's published weights where they are at hand, the rest random."""

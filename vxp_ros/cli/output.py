@@ -1,5 +1,7 @@
 """What the commands share on their way out: JSON files, tables and progress. Nothing heavy is imported here."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,17 @@ DeviceOption = Annotated[str, typer.Option(help="auto (CUDA when there is one), 
 PARTIAL = 2
 
 
+def check_json(path: Path | None) -> None:
+    """Say before minutes of work, not after them, that the file of --json cannot be written. Raises OSError."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "--json needs a file, and this is a folder", str(path))
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "--json cannot write into this folder", str(path.parent))
+
+
 def write_json(path: Path | None, result: dict) -> None:
     """Write the file that --json asked for, if it did."""
     if path is not None:
@@ -22,7 +35,7 @@ def write_json(path: Path | None, result: dict) -> None:
 
 
 def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
-    """A table on stdout; all columns but the first are right-aligned."""
+    """A table on stdout; all columns but the first are right-aligned. Brackets in the data are no markup."""
     from rich.console import Console
     from rich.table import Table
 
@@ -31,7 +44,7 @@ def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
         table.add_column(name, justify="left" if i == 0 or not name else "right")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(markup=False, highlight=False, emoji=False).print(table)
 
 
 def track(items, description: str, total: int | None = None):
@@ -40,6 +53,11 @@ def track(items, description: str, total: int | None = None):
     from rich.progress import track as rich_track
 
     return rich_track(items, description=description, total=total, console=Console(stderr=True), transient=True)
+
+
+def in_words(problems: dict[str, int]) -> str:
+    """What of a source was unusable: how often, and why."""
+    return ", ".join(f"{count} x {reason}" for reason, count in sorted(problems.items()))
 
 
 def length_of(items) -> int | None:

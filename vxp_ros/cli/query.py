@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..core.errors import MapError, ModelError, SourceError
-from .output import DeviceOption, JsonOption, ModelOption, length_of, print_table, track, write_json
+from .output import (
+    PARTIAL,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    check_json,
+    in_words,
+    length_of,
+    print_table,
+    track,
+    write_json,
+)
 from .source_options import (
     BaseFrameOption,
     ImageTopicOption,
@@ -55,13 +66,15 @@ def query(
 ) -> None:
     """Look up every frame of SOURCE on MAP: recall, precision against recall, and latency per stage.
 
-    Recall needs poses in SOURCE in the map's frame. Frames that give no answer count as wrong.
+    Recall needs poses in SOURCE in the map's frame. Frames that give no answer count as wrong. Exit code 1: no frame
+    was answered; 2: some were refused, or parts of the source were unusable.
     """
     from ..core.config import MatchSettings
     from ..core.encoder import Encoder
     from ..core.map_store import load_map
     from ..core.recognizer import PlaceRecognizer
 
+    check_json(json_file)
     frames = open_with_topics(source, image_topic, points_topic, odom_topic, base_frame)
     encoder = Encoder.load(model, device)
     loaded = load_map(place_map, models=dict.fromkeys(encoder.modalities, encoder.model_id))
@@ -75,6 +88,15 @@ def query(
     report["problems"] = dict(frames.problems)
     write_json(json_file, report)
     print_report(report)
+    if exit_code := exit_code_of(report):
+        raise typer.Exit(exit_code)
+
+
+def exit_code_of(report: dict) -> int:
+    """1 when no frame got an answer, 2 when some did not or the source had unusable parts, else 0."""
+    if report["answered"] == 0:
+        return 1
+    return PARTIAL if report["refused"] or report["problems"] else 0
 
 
 def check_pair(query: Choice, against: Choice, encoder: "Encoder", place_map: "PlaceMap") -> None:
@@ -103,6 +125,7 @@ def evaluate(outcomes: list[Outcome], places) -> dict:
         "queries": len(outcomes),
         "answered": len(answered),
         "with_truth": len(with_truth),
+        "refused": len(refusals),
         "refusals": sorted({answer.message for answer in refusals}),
         **(retrieval(with_truth, places) if with_truth else {}),
         "latency_ms": latency(outcomes),
@@ -163,6 +186,8 @@ def print_report(report: dict) -> None:
     print(f"{pair}: {report['answered']} of {report['queries']} queries answered")
     for message in report["refusals"]:
         print(f"refused: {message}")
+    if report["problems"]:
+        print(f"unusable parts of {report['source']}: {in_words(report['problems'])}")
     if report["with_truth"]:
         rows = [
             [f"{radius:g} m", *(percent(report[f"recall_at_{k}"][f"{radius:g}"]) for k in KS),

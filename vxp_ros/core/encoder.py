@@ -6,17 +6,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .datatypes import Camera, Descriptor, Frame, Modality
+from .config import MAX_POINTS
+from .datatypes import Camera, Descriptor, Frame, Image, Modality
 from .errors import BadInput, ModelError
 from .geometry import transform_points
 from .model_store import Model, load_model
 from .models.vxp import VoxelBatch
 from .preprocessing.image import to_tensor
-from .preprocessing.pointcloud import voxelise
+from .preprocessing.pointcloud import limit, voxelise
 from .preprocessing.projection import normalised_intrinsics, view_from_lidar
 from .stopwatch import Stopwatch
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Encoder:
@@ -41,14 +42,14 @@ class Encoder:
         threads: CPU threads of torch, for this whole process. Raises ModelError.
         """
         encoder = cls(load_model(name_or_path), choose_device(device), threads)
-        log.info("model %s on %s, %d thread(s)", encoder.model_id, encoder.device, threads)
+        logger.info("model %s on %s, %d thread(s)", encoder.model_id, encoder.device, threads)
         return encoder
 
     @torch.inference_mode()
     def describe(self, frame: Frame, modality: Modality, stage_ms: dict[str, float] | None = None) -> Descriptor:
         """The frame's descriptor by one sensor. stage_ms: gets the wall milliseconds of each stage.
 
-        Raises BadInput: "no_sensor", "no_voxel_in_view", "bad_descriptor", "bad_camera_info".
+        Raises BadInput: "no_sensor", "bad_image", "no_voxel_in_view", "bad_descriptor", "bad_camera_info".
         """
         if torch.get_num_threads() != self.threads:  # a setting of each thread, and nodes describe in a worker
             torch.set_num_threads(self.threads)
@@ -64,7 +65,7 @@ class Encoder:
         if not frame.images:
             raise BadInput("no_sensor", "the frame holds no image")
         with watch.stage("image"):
-            pixels = next(iter(frame.images.values())).pixels
+            pixels = first_image(frame).pixels
             antialias = not self.recipe.paper_compat.resize_no_antialias
             image = to_tensor(pixels, self.recipe.image, antialias).to(self.device)
         with watch.stage("image_encoder"):
@@ -75,7 +76,7 @@ class Encoder:
             raise BadInput("no_sensor", "the frame holds no point cloud")
         with watch.stage("voxels"):
             T_view_lidar, intrinsics = self._view(frame)
-            points = transform_points(T_view_lidar, frame.points[:, :3])
+            points = transform_points(T_view_lidar, limit(frame.points[:, :3], MAX_POINTS))
             scan_order = self.recipe.paper_compat.voxel_cap_scan_order
             batch = VoxelBatch.collate([voxelise(points, self.recipe.lidar, scan_order)], self.device)
         with watch.stage("lidar_encoder"):
@@ -111,15 +112,25 @@ class Encoder:
     def _say_once(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
-            log.warning("%s", text)
+            logger.warning("%s", text)
+
+
+def first_image(frame: Frame) -> Image | None:
+    """The image that stands for the frame: the first of a calibrated camera, as the LiDAR is seen; else the first."""
+    images = list(frame.images.values())
+    return next((image for image in images if is_calibrated(image.camera)), images[0] if images else None)
 
 
 def first_calibrated(frame: Frame) -> Camera | None:
     """The first camera whose place relative to the LiDAR is known."""
-    cameras = [image.camera for image in frame.images.values() if image.camera is not None]
-    cameras += frame.cameras.values()
-    known = [camera for camera in cameras if camera.T_base_camera is not None and frame.T_base_lidar is not None]
-    return next(iter(known), None)
+    cameras = [*(image.camera for image in frame.images.values()), *frame.cameras.values()]
+    if frame.T_base_lidar is None:
+        return None
+    return next((camera for camera in cameras if is_calibrated(camera)), None)
+
+
+def is_calibrated(camera: Camera | None) -> bool:
+    return camera is not None and camera.T_base_camera is not None
 
 
 def choose_device(name: str) -> torch.device:

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -61,6 +62,14 @@ def create_folder(path: Path) -> None:
     """Make one new folder; its parent exists."""
     _step("mkdir", path)
     os.mkdir(path)
+
+
+def create_scratch(parent: Path, prefix: str, suffix: str) -> Path:
+    """Make a new folder in `parent` whose name nobody else has: PREFIX, random letters, SUFFIX. Readable by all."""
+    _step("mkdir", parent)
+    path = Path(tempfile.mkdtemp(dir=parent, prefix=prefix, suffix=suffix))
+    os.chmod(path, 0o755)  # mkdtemp makes it private
+    return path
 
 
 def create_folders(path: Path) -> None:

@@ -35,8 +35,10 @@ class VectorIndex:
     def search(self, vector: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The m = min(k, len) rows nearest to `vector` [D]: rows int64 [m], L2 distances float32 [m], ascending. m > 0.
 
-        Raises ValueError for a vector that is not finite or not of length D.
+        Raises ValueError for k < 1, or a vector that is not finite or not of length D.
         """
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
         # One thread: spinning OpenMP teams make single queries slower on a busy computer, and FAISS's setting counts
         # only for the thread that makes it.
         faiss.omp_set_num_threads(1)

@@ -78,9 +78,9 @@ def _maps_in(folder: Path) -> str:
 
 
 @contextmanager
-def writer_lock(root: Path, name: str, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
-    """Be the one writer of a map. Raises fsio.Busy, which says who the other is."""
-    with fsio.lock(root / f".{name}.lock", wait_s):
+def writer_lock(root: Path, name: str, wait_s: float | None = None) -> Iterator[None]:
+    """Be the one writer of a map. wait_s: None for LOCK_WAIT_S. Raises fsio.Busy, which says who the other is."""
+    with fsio.lock(root / f".{name}.lock", LOCK_WAIT_S if wait_s is None else wait_s):
         yield
 
 

@@ -57,10 +57,11 @@ def save_map(place_map: PlaceMap, path: str | Path, overwrite: bool = False) -> 
     if len(place_map) == 0:
         raise MapError(f"map {name} was not saved: it holds no place yet")
     try:
+        refuse_to_replace(path, overwrite)  # leaves no lock file beside things that are no maps
         fsio.create_folders(root)
         with map_folder.writer_lock(root, name):
             map_folder.clear_debris(root, name)
-            refuse_to_replace(path, overwrite)
+            refuse_to_replace(path, overwrite)  # another process may have been faster
             saved, version = write_and_publish(place_map, path)
             map_folder.clear_debris(root, name)
     except fsio.Busy as other:

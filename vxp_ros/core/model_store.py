@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,11 +24,12 @@ from .models.recipe import Recipe, dump_recipe, read_recipe
 from .models.vxp import Vxp
 from .resources import share_folder
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 RECIPE_FILE = "model.yaml"
 WEIGHTS_FILE = "model.safetensors"
 MAX_WEIGHTS_BYTES = 8 << 30
+STALE_S = 600  # a scratch folder so old belongs to a save that was killed
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,10 @@ def find_model(name_or_path: str | Path) -> Path:
 def save_model(recipe: Recipe, network: Vxp, folder: Path) -> str:
     """Write a model folder in one step: it is there whole, or not at all. Returns the model's id.
 
-    Raises ModelError when the folder exists or cannot be written, or a weight is NaN or infinite.
+    `~` in the folder is expanded, and the model.yaml gets the sha256 of the weights. Raises ModelError when the folder
+    exists or cannot be written, or a weight is NaN or infinite.
     """
+    folder = Path(os.path.expanduser(folder))
     if os.path.lexists(folder):
         raise ModelError(f"{folder} exists already: choose another folder or remove it")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
@@ -93,17 +97,18 @@ def save_model(recipe: Recipe, network: Vxp, folder: Path) -> str:
         raise ModelError(f"the model is not saved: {bad} holds NaN or infinity")
     recipe = replace(recipe, image=replace(recipe.image, weights=""))  # the trunk's weights are in the model now
     weights = safetensors.torch.save(tensors)
+    recipe = replace(recipe, weights_sha256=hashlib.sha256(weights).hexdigest())
     try:
         _write_folder(folder, {RECIPE_FILE: dump_recipe(recipe).encode(), WEIGHTS_FILE: weights})
     except OSError as problem:
-        raise ModelError(f"cannot write the model {folder}: {problem.strerror}") from problem
+        raise ModelError(f"cannot write the model {folder}: {problem.strerror or problem}") from problem
     return model_id_of(recipe, weights)
 
 
 def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = folder.parent / f".{folder.name}.{os.getpid()}.new"
-    fsio.create_folder(scratch)
+    _clear_scratch(folder)
+    scratch = fsio.create_scratch(folder.parent, f".{folder.name}.", ".new")
     try:
         for name, content in files.items():
             fsio.write_file(scratch / name, [content])
@@ -115,19 +120,36 @@ def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
     fsio.sync_folder(folder.parent)
 
 
+def _clear_scratch(folder: Path) -> None:
+    """Remove what killed saves of this folder left; anything that holds other files than ours stays."""
+    for entry in os.scandir(folder.parent):
+        is_ours = entry.name.startswith(f".{folder.name}.") and entry.name.endswith(".new")
+        if not is_ours or not entry.is_dir(follow_symlinks=False):
+            continue
+        is_stale = time.time() - entry.stat().st_mtime > STALE_S  # else another process may be at work in it
+        if is_stale and set(os.listdir(entry)) <= {RECIPE_FILE, WEIGHTS_FILE}:
+            fsio.remove_folder(Path(entry.path))
+
+
 def load_model(name_or_path: str | Path) -> Model:
     """Read and verify a model folder. Raises ModelError with one sentence that names what is wrong."""
     folder = find_model(name_or_path)
     recipe = read_recipe(folder / RECIPE_FILE)
     weights = _read_weights(folder / WEIGHTS_FILE)
+    if recipe.weights_sha256 not in ("", hashlib.sha256(weights).hexdigest()):
+        raise ModelError(
+            f"{folder / WEIGHTS_FILE} is damaged or was exchanged: {RECIPE_FILE} names another weights_sha256"
+        )
     try:
         tensors = safetensors.torch.load(weights)
     except (SafetensorError, ValueError, KeyError) as problem:
         raise ModelError(f"{folder / WEIGHTS_FILE} is damaged or no safetensors file: {problem}") from problem
+    with torch.device("meta"):  # shapes without memory: a hostile recipe may ask for hundreds of gigabytes
+        wanted = build_model(recipe).state_dict()
+    if problem := mismatch(tensors, wanted):
+        raise ModelError(f"{folder / WEIGHTS_FILE} does not fit {folder / RECIPE_FILE}: {problem}")
     with torch.random.fork_rng(devices=[]):
         network = build_model(recipe)
-    if problem := mismatch(tensors, network.state_dict()):
-        raise ModelError(f"{folder / WEIGHTS_FILE} does not fit {folder / RECIPE_FILE}: {problem}")
     network.load_state_dict(tensors)
     return Model(recipe, network.eval(), model_id_of(recipe, weights))
 

@@ -54,11 +54,6 @@ class PlaceMap:
         return {modality: self._indexes[modality].dimension for modality in self.modalities}
 
     @property
-    def ids(self) -> np.ndarray:
-        """[N] int64."""
-        return np.arange(len(self), dtype=np.int64)
-
-    @property
     def poses(self) -> np.ndarray:
         """[N, 4, 4] float64 `T_map_base` of all places, read-only."""
         with self._lock:

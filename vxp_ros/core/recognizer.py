@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 
 from .candidates import find_candidates, judge, refusal
-from .config import KeyframeSettings, MatchSettings
+from .config import MAX_POINTS, KeyframeSettings, MatchSettings
 from .datatypes import Frame, Image, Modality, Place, Recognition, Status
-from .encoder import Encoder
+from .encoder import Encoder, first_image
 from .errors import BadInput, MapError
 from .geometry import transform_points
 from .place_map import PlaceMap
-from .preprocessing.pointcloud import thin
+from .preprocessing.pointcloud import limit, thin
 from .stopwatch import Stopwatch
 
 
@@ -71,7 +71,7 @@ class PlaceRecognizer:
             T_odom_base=frame.T_odom_base,
             drive=drive,
             cloud=small_cloud(frame, keyframe.cloud_voxel),
-            thumbnail=thumbnail(next(iter(frame.images.values()), None), keyframe.thumbnail_width),
+            thumbnail=thumbnail(first_image(frame), keyframe.thumbnail_width),
         )
 
 
@@ -86,17 +86,23 @@ def available_modalities(frame: Frame, encoder: Encoder) -> list[Modality]:
 
 
 def small_cloud(frame: Frame, voxel: float) -> np.ndarray | None:
-    """The frame's points in the base frame, thinned to one per voxel of `voxel` metres: [M, 3] float32."""
-    if frame.points is None or voxel == 0:
+    """The frame's points in the base frame, thinned to one per voxel of `voxel` metres: [M, 3] float32.
+
+    None without points, and where nobody knows how the LiDAR sits on the base.
+    """
+    if frame.points is None or frame.T_base_lidar is None or voxel == 0:
         return None
-    points = thin(frame.points[:, :3], voxel)
-    return points if frame.T_base_lidar is None else transform_points(frame.T_base_lidar, points)
+    return transform_points(frame.T_base_lidar, thin(limit(frame.points[:, :3], MAX_POINTS), voxel))
 
 
 def thumbnail(image: Image | None, width: int) -> bytes:
-    """A JPEG `width` pixels wide for people to look at; empty without an image."""
-    if image is None or width == 0:
+    """A JPEG `width` pixels wide for people to look at; empty without an image, or when OpenCV cannot make one.
+
+    At most four times as high as wide: a taller image is squashed.
+    """
+    if image is None or image.pixels.size == 0 or width == 0:
         return b""
-    height = max(1, round(image.pixels.shape[0] * width / image.pixels.shape[1]))
+    height = min(max(1, round(image.pixels.shape[0] * width / image.pixels.shape[1])), 4 * width)
     small = cv2.resize(image.pixels, (width, height), interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+    is_encoded, data = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return data.tobytes() if is_encoded else b""

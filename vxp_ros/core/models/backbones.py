@@ -12,7 +12,7 @@ from torch import nn
 
 from ..errors import ModelError
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def make_backbone(name: str) -> nn.Module:
@@ -29,7 +29,7 @@ def load_weights(backbone: nn.Module, path: str) -> str:
     """
     file = Path(path).expanduser() if path else backbone.packaged_weights()
     if file is None:
-        log.warning("image trunk %s: no weights given, starting random", type(backbone).__name__)
+        logger.warning("image trunk %s: no weights given, starting random", type(backbone).__name__)
         return "random"
     tensors = {
         name: tensor for name, tensor in _read_tensors(file).items() if not name.startswith(backbone.unused_tensors)
@@ -38,7 +38,7 @@ def load_weights(backbone: nn.Module, path: str) -> str:
     if problem:
         raise ModelError(f"{file} does not hold the weights of {type(backbone).__name__}: {problem}")
     backbone.load_published_state(tensors)
-    log.info("image trunk %s: weights loaded from %s", type(backbone).__name__, file.name)
+    logger.info("image trunk %s: weights loaded from %s", type(backbone).__name__, file.name)
     return file.name
 
 
@@ -67,7 +67,8 @@ def _read_tensors(file: Path) -> dict[str, torch.Tensor]:
     except FileNotFoundError as problem:
         raise ModelError(f"image.weights: there is no file {file}") from problem
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, safetensors.SafetensorError) as problem:
-        raise ModelError(f"cannot read the weights {file}: {' '.join(str(problem).split())[:200]}") from problem
+        reason = " ".join(str(problem).split())[:200] or type(problem).__name__  # an EOFError has no text
+        raise ModelError(f"cannot read the weights {file}: {reason}") from problem
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         raise ModelError(f"{file} is not a plain table of tensors")
     return content

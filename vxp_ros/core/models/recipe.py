@@ -18,6 +18,7 @@ from ..errors import ModelError
 MAX_BYTES = 1 << 16  # of a model.yaml; a real one has two kilobytes
 MAX_DEPTH = 8
 SPARSE_LAYERS = 9
+MOST_VFE_LAYERS = 8
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class PaperCompat:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One model. `trained_on` and `commit` are for people; everything else decides what a descriptor looks like."""
+    """One model. `trained_on` and `commit` are for people, `weights_sha256` guards the file; all else decides what a
+    descriptor looks like."""
 
     name: str = setting("", "name of the model; its id is NAME-HASH")
     architecture: str = setting("vxp", "which network", choices=("vxp",))
@@ -92,6 +94,7 @@ class Recipe:
     modalities: list[str] = setting(["camera", "lidar"], "which networks the model has")
     trained_on: str = setting("", "training data and settings, in words")
     commit: str = setting("", "commit of the code that trained it")
+    weights_sha256: str = setting("", "sha256 of model.safetensors; empty: not checked (folders made by hand)")
     image: ImageRecipe = field(default_factory=ImageRecipe)
     lidar: LidarRecipe = field(default_factory=LidarRecipe)
     paper_compat: PaperCompat = field(default_factory=PaperCompat)
@@ -99,7 +102,7 @@ class Recipe:
     def preprocessing(self) -> dict:
         """What besides the weights decides a descriptor; hashed into the model's id."""
         values = asdict(self)
-        for remark in ("trained_on", "commit"):
+        for remark in ("trained_on", "commit", "weights_sha256"):
             del values[remark]
         del values["image"]["weights"], values["paper_compat"]["all"]
         return values
@@ -194,8 +197,8 @@ def _contradictions(recipe: Recipe) -> list[str]:
         problems.append(f"name must be made of letters, digits and _ . -, got {recipe.name!r}")
     if not recipe.modalities or set(recipe.modalities) - {"camera", "lidar"}:
         problems.append(f"modalities must be camera, lidar or both, got {recipe.modalities}")
-    if not lidar.vfe:
-        problems.append("lidar.vfe must hold at least one width")
+    if not 1 <= len(lidar.vfe) <= MOST_VFE_LAYERS:
+        problems.append(f"lidar.vfe must hold 1 to {MOST_VFE_LAYERS} widths, got {len(lidar.vfe)}")
     return problems + (_range_problems(lidar) if not problems else [])
 
 

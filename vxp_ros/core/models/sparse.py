@@ -17,12 +17,12 @@ try:
     from spconv.core import ConvAlgo
     from spconv.cppconstants import CPU_ONLY_BUILD
     from spconv.pytorch import ops as spconv_ops
-except ImportError:
-    spconv_ops = None
+except ImportError as problem:
+    spconv_ops, spconv_problem = None, str(problem)
 else:
-    if (
-        not torch.cuda.is_available()
-    ):  # its backward pass asks for a CUDA stream on the CPU too: give it the null stream
+    spconv_problem = ""  # why spconv is not used, for `vxp doctor`
+    # Its backward pass asks for a CUDA stream on the CPU too: give it the null stream.
+    if not torch.cuda.is_available():
         spconv_ops.get_current_stream = lambda: 0
 
 KERNEL = 3  # every layer of the network has kernel 3 and padding 1

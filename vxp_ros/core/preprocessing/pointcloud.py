@@ -94,6 +94,11 @@ def _apply_caps(order: np.ndarray, starts: np.ndarray, counts: np.ndarray, recip
     return rank < np.repeat(kept_counts, counts), kept_counts
 
 
+def limit(points: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` rows of points [N, ...], spread evenly over the scan; all of them when they are no more."""
+    return points if len(points) <= most else points[np.arange(most) * len(points) // most]
+
+
 def thin(points: np.ndarray, voxel: float) -> np.ndarray:
     """One point, the centroid, per voxel of `voxel` metres. points: [N, 3 or more], any float dtype, finite.
 
