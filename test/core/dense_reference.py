@@ -14,6 +14,7 @@ VOXEL = np.array([0.4, 0.4, 0.2])
 GRID = 110
 CELLS = 28
 CAMERA_FROM_FORWARD_LEFT_UP = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
+_erf = np.frompyfunc(math.erf, 1, 1)
 
 
 # --- image network -------------------------------------------------------------------------------------------------
@@ -35,13 +36,9 @@ def vit_features(image: np.ndarray, w: dict[str, np.ndarray], patch: int = 8, he
         name = f"blocks.{block}."
         tokens = tokens + attention(layer_norm(tokens, w, name + "norm1"), w, name + "attn", heads)
         hidden = linear(layer_norm(tokens, w, name + "norm2"), w, name + "mlp.fc1")
-        hidden = hidden * 0.5 * (1 + erf(hidden / math.sqrt(2)))
+        hidden = hidden * 0.5 * (1 + _erf(hidden / math.sqrt(2)).astype(np.float64))
         tokens = tokens + linear(hidden, w, name + "mlp.fc2")
     return tokens[1:]
-
-
-def erf(x: np.ndarray) -> np.ndarray:
-    return np.fromiter(map(math.erf, x.ravel().tolist()), np.float64, x.size).reshape(x.shape)
 
 
 def attention(x: np.ndarray, w: dict[str, np.ndarray], name: str, heads: int) -> np.ndarray:
@@ -82,7 +79,8 @@ def voxelize_in_scan_order(points: np.ndarray, max_points: int = 35, max_voxels:
     """points: [N, 3] camera-centred. Returns ([V] lists of points, [V, 3] (z, y, x)); first come, first served."""
     rows: dict[tuple[int, int, int], int] = {}
     voxels: list[list[np.ndarray]] = []
-    for point, (x, y, z) in zip(points, np.floor((points - RANGE_MIN) / VOXEL).astype(int).tolist(), strict=True):
+    for point in points:
+        x, y, z = (math.floor(value) for value in (point - RANGE_MIN) / VOXEL)
         if not all(0 <= index < GRID for index in (x, y, z)):
             continue
         if (z, y, x) not in rows:
@@ -101,9 +99,10 @@ def lidar_descriptor(voxels, coordinates, view, weights, layers, *, compat: bool
     compat: the published behaviour (padding seen by the voxel encoder, stretched coarse centres, no visibility test).
     """
     features = voxel_features(voxels, coordinates, weights, padded_to=35 if compat else None)
-    features, sites = sparse_cnn(features, coordinates, layers)
+    features, occupied = sparse_cnn(features, coordinates, layers)
+    sites = np.argwhere(occupied)
     seen = visible_sites(sites, view, compat)
-    return head(gem(features[seen], float(weights["gem.p"].item())), weights, "gem")
+    return head(gem(features[occupied][seen], float(weights["gem.p"].item())), weights, "gem")
 
 
 def voxel_features(voxels, coordinates, weights, padded_to: int | None) -> np.ndarray:
@@ -130,34 +129,35 @@ def norm(x: np.ndarray, weights: dict[str, np.ndarray], name: str) -> np.ndarray
 
 
 def sparse_cnn(features: np.ndarray, coordinates: np.ndarray, layers: list[dict]):
-    """Run the convolutions. features: [V, C] at coordinates [V, 3] (z, y, x) of the grid. Returns both for the last
-    layer. layers: {"kernel", "stride", "dilates", norm arrays} each.
-    """
-    sites, size = coordinates, GRID
+    """Run the convolutions on dense [Z, Y, X, C] grids. layers: {"kernel", "stride", "dilates", norm arrays} each."""
+    grid = np.zeros((GRID, GRID, GRID, features.shape[1]))
+    occupied = np.zeros((GRID, GRID, GRID), dtype=bool)
+    grid[tuple(coordinates.T)] = features
+    occupied[tuple(coordinates.T)] = True
     for layer in layers:
-        features, sites, size = dense_layer(features, sites, size, layer)
-    return features, sites
+        grid, occupied = dense_layer(grid, occupied, layer)
+    return grid, occupied
 
 
-def dense_layer(features: np.ndarray, sites: np.ndarray, size: int, layer: dict):
-    """One convolution (3x3x3, padding 1) + norm + ReLU, kept at the sites that are active afterwards.
-
-    A dense grid with one more cell on each side holds the row of `features` that lies in each cell, -1 where none.
-    """
+def dense_layer(grid: np.ndarray, occupied: np.ndarray, layer: dict):
+    """One convolution (3x3x3, padding 1) + norm + ReLU, kept at the sites that are active afterwards."""
     stride, kernel = layer["stride"], layer["kernel"]
-    rows = np.full((size + 2,) * 3, -1)
-    rows[tuple(sites.T + 1)] = np.arange(len(sites))
-    size = (size + 2 - 3) // stride + 1
+    size = (grid.shape[0] + 2 - 3) // stride + 1
+    padded = np.pad(grid, [(1, 1)] * 3 + [(0, 0)])
+    reach = np.pad(occupied, 1)
     if layer["dilates"]:
         active = np.zeros((size,) * 3, dtype=bool)
         for tap in product(range(3), repeat=3):
-            active |= rows[tuple(slice(t, t + (size - 1) * stride + 1, stride) for t in tap)] >= 0
-        sites = np.argwhere(active)
+            active |= reach[tuple(slice(t, t + (size - 1) * stride + 1, stride) for t in tap)]
+    else:
+        active = occupied
+    sites = np.argwhere(active)
     total = np.zeros((len(sites), kernel.shape[-1]))
     for tap in product(range(3), repeat=3):
-        row = rows[tuple((sites * stride + np.array(tap)).T)]
-        total[row >= 0] += features[row[row >= 0]] @ kernel[tap]
-    return np.maximum(norm(total, layer, "norm"), 0), sites, size
+        total += padded[tuple((sites * stride + np.array(tap)).T)] @ kernel[tap]
+    out = np.zeros((size,) * 3 + (kernel.shape[-1],))
+    out[active] = np.maximum(norm(total, layer, "norm"), 0)
+    return out, active
 
 
 def visible_sites(sites: np.ndarray, view, compat: bool) -> np.ndarray:
