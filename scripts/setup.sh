@@ -62,7 +62,7 @@ install_packages() {
     "$PYTHON" -m venv --system-site-packages "$VXP_VENV"
     pip_arguments=(colcon-common-extensions)  # versions follow the distribution: no lock
   else
-    echo "setup: Python $version, ROS 2 Kilted from PyPI; with PyPI's torch about 3 GB to download, 6-8 GB on disk"
+    echo "setup: Python $version, ROS 2 Kilted from PyPI; with PyPI's torch about 3 GB to download, 5.4 GB on disk"
     "$PYTHON" -m venv "$VXP_VENV"
     pip_arguments=(-r requirements/ros.txt -c "requirements/lock-$version.txt")
   fi
