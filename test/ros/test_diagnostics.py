@@ -178,8 +178,9 @@ def test_the_clock_may_jump_back_again_and_again(robot, start):
             clock.publish(Clock(clock=ns_to_stamp(now)))
             robot.spin(0.03)
             if tick % 2 == 1:
+                answers = len(candidates) + 1
                 robot.show(tick // 2, now)
-                robot.spin(0.25)
+                robot.spin_until(lambda answers=answers: len(candidates) == answers)
         per_loop.append(len(candidates) - before)
     assert per_loop == [4] * 6
     assert [answer.candidates[0].place_id for answer in candidates] == [0, 1, 2, 3] * 6
@@ -197,9 +198,10 @@ def test_a_bag_loop_without_a_clock_goes_on(robot, start):
     first = robot.now_ns() - 20_000_000_000
     for _loop in range(3):
         for tick in range(4):
+            answers = len(candidates) + 1
             robot.show(tick, first + tick * 500_000_000)
-            robot.spin(0.3)
-    assert robot.spin_until(lambda: len(candidates) == 12)
+            robot.spin_until(lambda answers=answers: len(candidates) == answers)
+    assert len(candidates) == 12
 
 
 def test_memory_does_not_grow_with_bad_input(robot, start):

@@ -319,12 +319,12 @@ def test_after_a_pause_sensors_wait_for_each_other_again(robot, start):
     """The first message after a pause must not be taken for the only sensor left."""
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
     start()
-    for _ in range(2):
+    for number in range(2):
         robot.spin(2.0)
         stamp_ns = robot.show(1, points=False)
         robot.spin(0.2)
         robot.show(1, stamp_ns, image=False)
-        robot.spin(0.5)
+        robot.spin_until(lambda number=number: len(candidates) > number)
     assert [answer.modality for answer in candidates] == [PlaceCandidates.MODALITY_LIDAR] * 2
 
 
