@@ -80,6 +80,16 @@ def test_an_unaccounted_frame_fails_the_demo(dialogues, places, queries, place_m
     assert "2D-3D" in str(problem.value)
 
 
+def test_a_lost_message_is_waited_for_and_told(dialogues, monkeypatch):
+    monkeypatch.setattr("vxp_ros.demo.summary.MAX_LOST_SHARE", 0.25)
+    dialogue = dialogues["2D-2D"]
+    dialogue.lines = dialogue.lines[:4]  # ready and three answers
+    dialogue.diagnose(received=3, processed=3)
+    replay = dialogue.replay()
+    assert (account(replay)["lost"], account(replay)["balanced"]) == (1, True)
+    assert not replay.is_settled()
+
+
 def test_a_node_that_never_reported_is_not_balanced(dialogues):
     assert not account(dialogues["2D-2D"].replay())["balanced"]
 

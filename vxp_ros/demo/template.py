@@ -109,11 +109,11 @@ cores. Stages: as the localizer reports them in /diagnostics. Milliseconds, medi
 <p>Sent = received + lost on the way; received = processed + dropped + still in flight. The demo fails if a line does
 not add up.</p>
 <div class="scroll"><table>
-<tr><th>phase</th><th>sent</th><th>received</th><th>processed</th><th>answers</th><th>dropped</th><th>in flight</th>
-<th>balanced</th></tr>
+<tr><th>phase</th><th>sent</th><th>lost</th><th>received</th><th>processed</th><th>answers</th><th>dropped</th>
+<th>in flight</th><th>balanced</th></tr>
 {% for phase, row in summary.accounting.items() %}
-<tr><td>{{ phase }}</td><td>{{ row.sent }}</td><td>{{ row.received }}</td><td>{{ row.processed }}</td>
-<td>{{ row.answers }}</td><td>
+<tr><td>{{ phase }}</td><td>{{ row.sent }}</td><td>{{ row.lost }}</td><td>{{ row.received }}</td>
+<td>{{ row.processed }}</td><td>{{ row.answers }}</td><td>
 {% for reason, count in row.dropped.items() %}{{ count }} {{ reason }}{{ ", " if not loop.last }}{% else %}0{% endfor %}
 </td><td>{{ row.in_flight }}</td>
 <td class="{{ 'yes' if row.balanced else 'no' }}">{{ "yes" if row.balanced else "no" }}</td></tr>

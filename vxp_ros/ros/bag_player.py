@@ -28,8 +28,9 @@ from ..core.errors import SourceError
 from ..sources.raw_bag import RawBag, RawMessage, Topic
 
 SENSOR_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2")
-# Once one sensor topic is heard, the others get this long to find listeners too: a node may use one sensor only.
-SETTLE_SECONDS = 1.0
+# Once one sensor topic is heard, this long until the first message: the others find listeners too, and a listener that
+# follows its publishers' reliability subscribes anew when it meets us. What is sent meanwhile would be lost.
+SETTLE_SECONDS = 1.5
 # At the end, reliable messages under way get this long to arrive.
 FAREWELL_SECONDS = 5.0
 
@@ -69,17 +70,14 @@ class BagPlayer:
         return self._stop.is_set()
 
     def wait_for_subscribers(self, timeout: float) -> bool:
-        """Wait until the sensor topics have subscribers; False when none has got one within `timeout` seconds."""
+        """Wait until a sensor topic has a subscriber, and a little longer; False if none has in `timeout` seconds."""
         sensors = [self._publishers[name] for name in self._sensor_topics()] or list(self._publishers.values())
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline and not self._stop.wait(0.05):
-            heard = [publisher.get_subscription_count() > 0 for publisher in sensors]
-            if any(heard):
-                deadline = min(deadline, time.monotonic() + SETTLE_SECONDS)
-            if all(heard):
-                break
-        self._stop.wait(0.2)  # matched here is not yet matched there: the first best-effort messages would be lost
-        return any(publisher.get_subscription_count() > 0 for publisher in sensors)
+            if any(publisher.get_subscription_count() > 0 for publisher in sensors):
+                self._stop.wait(SETTLE_SECONDS)
+                return True
+        return False
 
     def say_farewell(self) -> None:
         """Wait until reliable subscribers have everything: what is unsent dies with the publishers."""
