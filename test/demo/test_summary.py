@@ -80,13 +80,14 @@ def test_an_unaccounted_frame_fails_the_demo(dialogues, places, queries, place_m
     assert "2D-3D" in str(problem.value)
 
 
-def test_a_lost_message_is_waited_for_and_told(dialogues, monkeypatch):
+def test_a_lost_message_is_waited_for_and_told(dialogues, good_replays, monkeypatch):
     monkeypatch.setattr("vxp_ros.demo.summary.MAX_LOST_SHARE", 0.25)
     dialogue = dialogues["2D-2D"]
     dialogue.lines = dialogue.lines[:4]  # ready and three answers
     dialogue.diagnose(received=3, processed=3)
     replay = dialogue.replay()
-    assert (account(replay)["lost"], account(replay)["balanced"]) == (1, True)
+    row = account(replay)
+    assert (row["lost"], row["balanced"]) == (1, True), row
     assert not replay.is_settled()
 
 
