@@ -243,21 +243,6 @@ def test_a_second_ctrl_c_changes_nothing(ros, robot, model, map_root, pause):
         process.stop()
 
 
-def test_a_request_under_way_at_the_end_is_answered(ros, robot, model, map_root):
-    process = NodeProcess("localizer", "-p", f"model.weights:={model}", "-p", f"map.root:={map_root}")
-    client = robot.node.create_client(LoadMap, "/vxp_localizer/load_map")
-    try:
-        robot.meet(30)
-        assert robot.call(LoadMap, "/vxp_localizer/load_map", LoadMap.Request(name="town")).success
-        futures = [client.call_async(LoadMap.Request(name="town")) for _ in range(50)]
-        robot.spin(0.02)
-        os.kill(process.process.pid, signal.SIGINT)
-        assert robot.spin_until(futures[0].done, 10)
-        assert process.wait(10) == 0, process.output()
-    finally:
-        process.stop()
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
