@@ -65,7 +65,19 @@ def test_text_in_the_page_is_escaped(good_run, drawn, tmp_path):
     assert "<script>" not in (tmp_path / "report.html").read_text()
 
 
+def test_what_each_process_took_stands_beside_its_phase(good_run):
+    good_run.summary["cpu"] = {"2D-2D.localizer": 50.0, "2D-2D.player": 5.0, "mapping.mapper": 60.0}
+    good_run.summary["seconds"] = {"model and bags": 1.0, "mapping": 3.0}
+    assert report.processes_by_phase(good_run.summary) == {
+        "model and bags": {},
+        "mapping": {"node": "mapping.mapper"},
+        "2D-2D": {"node": "2D-2D.localizer", "player": "2D-2D.player"},
+    }
+
+
 def test_numbers_that_are_missing():
+    assert report.share(None) == "-"
+    assert report.share(45.6) == "46 %"
     assert report.percent(float("nan")) == "-"
     assert report.percent(0.254) == "25 %"
     assert report.number(None) == "-"

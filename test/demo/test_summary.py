@@ -64,7 +64,7 @@ def test_a_refusal_is_an_answer_and_a_drop(dialogues, places, queries, place_map
 @pytest.mark.parametrize(
     ("diagnosis", "words"),
     [
-        ({"received": 3, "processed": 3}, "4 sent, 3 received"),
+        ({"received": 3, "processed": 3}, "4 sent, 1 lost, 3 received"),
         ({"received": 4, "processed": 3}, "3 processed"),
         ({"received": 4, "processed": 3, "in_flight": 1}, "1 in flight"),
         ({"received": 4, "processed": 4, "sensors": 3}, "not all accounted for"),
@@ -80,15 +80,15 @@ def test_an_unaccounted_frame_fails_the_demo(dialogues, places, queries, place_m
     assert "2D-3D" in str(problem.value)
 
 
-def test_a_lost_message_is_waited_for_and_told(dialogues, good_replays, monkeypatch):
-    monkeypatch.setattr("vxp_ros.demo.summary.MAX_LOST_SHARE", 0.25)
+def test_a_lost_message_is_waited_for_and_fails_the_demo(dialogues, places, queries, place_map, good_replays):
     dialogue = dialogues["2D-2D"]
     dialogue.lines = dialogue.lines[:4]  # ready and three answers
     dialogue.diagnose(received=3, processed=3)
-    replay = dialogue.replay()
-    row = account(replay)
-    assert (row["lost"], row["balanced"]) == (1, True), row
-    assert not replay.is_settled()
+    good_replays[1] = dialogue.replay()
+    assert account(good_replays[1])["lost"] == 1
+    assert not good_replays[1].is_settled()
+    with pytest.raises(VxpError, match="4 sent, 1 lost, 3 received"):
+        check(make_run(good_replays, places, queries, place_map).summary)
 
 
 def test_a_node_that_never_reported_is_not_balanced(dialogues):

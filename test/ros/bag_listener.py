@@ -1,7 +1,8 @@
 """A process that listens to a replayed bag. Prints "ready", and at the end of its input what it heard, as JSON:
-topic -> [[monotonic_ns, stamp_ns], ...].
+topic -> [[monotonic_ns, stamp_ns], ...]. What lies in its queues then is heard first.
 
-Arguments: topic:kind ..., with kind Image, CompressedImage, PointCloud2, CameraInfo, Odometry, PoseStamped or Clock.
+Arguments: COUNT topic:kind ..., where it also ends once it has heard COUNT messages of each topic (0: never), and
+kind is Image, CompressedImage, PointCloud2, CameraInfo, Odometry, PoseStamped or Clock.
 """
 
 import json
@@ -24,8 +25,8 @@ KINDS = {
 
 def main() -> None:
     rclpy.init()
-    node, heard = Node("listener"), {}
-    for argument in sys.argv[1:]:
+    node, heard, count = Node("listener"), {}, int(sys.argv[1])
+    for argument in sys.argv[2:]:
         topic, _, kind = argument.partition(":")
         heard[topic] = []
         node.create_subscription(
@@ -34,10 +35,21 @@ def main() -> None:
     finished = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), finished.set()), daemon=True).start()
     print("ready", flush=True)
-    while not finished.is_set():
+    while not finished.is_set() and not (count and all(len(log) >= count for log in heard.values())):
         rclpy.spin_once(node, timeout_sec=0.05)
+    drain(node, heard)
     print(json.dumps(heard), flush=True)
     rclpy.shutdown()
+
+
+def drain(node: Node, heard: dict[str, list]) -> None:
+    """Hear what has arrived: until nothing has come for half a second."""
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < 0.5:
+        before = sum(map(len, heard.values()))
+        rclpy.spin_once(node, timeout_sec=0.05)
+        if sum(map(len, heard.values())) > before:
+            quiet_since = time.monotonic()
 
 
 def note(log: list, message) -> None:

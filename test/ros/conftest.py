@@ -1,14 +1,18 @@
 """Shared by the ROS tests: a graph of their own, rclpy for those that ask for it, and helper modules by name."""
 
+import gc
 import os
 import random
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+from wire_messages import BLUE, FLAVOURS, GREEN, GREY, RED, flavour
 
 # Before rclpy is loaded: no other test run and no robot may hear us, and wrong field types must be loud.
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(102))
@@ -37,12 +41,27 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
+@pytest.fixture(params=FLAVOURS)
+def kind(request):
+    """Makes sensor messages, as rclpy's classes and as plain objects."""
+    return flavour(request.param)
+
+
+@pytest.fixture
+def picture():
+    """[64, 96, 3] uint8 RGB of four flat quarters."""
+    pixels = np.empty((64, 96, 3), np.uint8)
+    pixels[:32, :48], pixels[:32, 48:], pixels[32:, :48], pixels[32:, 48:] = RED, GREEN, BLUE, GREY
+    return pixels
+
+
 @pytest.fixture
 def ros():
     """rclpy, initialised for one test."""
     rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
     rclpy.init(args=[])
     yield rclpy
+    gc.collect()  # a lifecycle node's participant lives until its state machine is freed; many of them lock up Fast DDS
     rclpy.try_shutdown()
 
 
@@ -59,7 +78,6 @@ def model(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def map_root(tmp_path_factory, model) -> Path:
     """A map root with the map "town": scenes 0 to 3 of live_rig, 20 m apart along x."""
-    import numpy as np
     from live_rig import K, scene
 
     from vxp_ros.core.config import KeyframeSettings

@@ -19,6 +19,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
+from vxp_ros.ros.audience import Audience
 from vxp_ros.ros.publishers import make_header, to_pose_msg
 
 RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
@@ -38,6 +39,7 @@ def localizer_parameters(model, map_root) -> dict[str, object]:
         "extrinsics__lidar": IDENTITY,
         "extrinsics__cameras": LOOKS_AHEAD,
         "input__max_rate": 0.0,
+        "input__max_age": 60.0,  # a busy computer is slow; tests of the age set their own
     }
 
 
@@ -98,8 +100,8 @@ class Robot:
         profile = qos.get("profile", RELIABLE)
         self.images = self.node.create_publisher(Image, "image", profile)
         self.infos = self.node.create_publisher(CameraInfo, "camera_info", RELIABLE)
-        self.clouds = self.node.create_publisher(PointCloud2, "points", profile)
         self.odometry = self.node.create_publisher(Odometry, "odom", RELIABLE)
+        self.clouds = self.node.create_publisher(PointCloud2, "points", profile)  # last: see meet()
         self.heard = defaultdict(list)
         self.diagnostics = {}
         self.clients = {}
@@ -152,11 +154,27 @@ class Robot:
             self.executor.spin_once(timeout_sec=min(left, 0.02))
         return True
 
-    def meet(self, timeout: float = 15.0) -> None:
-        """Wait until somebody listens to all topics."""
-        publishers = (self.images, self.infos, self.clouds, self.odometry)
-        assert self.spin_until(lambda: all(entry.get_subscription_count() for entry in publishers), timeout)
-        self.spin(0.6)  # a subscription may still be changing its reliability
+    def repeat_until(self, act, condition, timeout: float = 20.0, period: float = 0.2) -> bool:
+        """Act now and then until the condition holds."""
+        end = time.monotonic() + timeout
+        while not condition() and time.monotonic() < end:
+            act()
+            self.spin_until(condition, period)
+        return condition()
+
+    def meet(self, timeout: float = 30.0) -> None:
+        """Wait until somebody listens to all topics, with the reliability that suits their publishers.
+
+        A node that has chosen to be reliable to the publisher made last knows of all those made before.
+        """
+        publishers = (self.images, self.infos, self.odometry, self.clouds)
+        sensors = [entry for entry in (self.images, self.clouds) if entry is not self.odometry]
+        audience = Audience(self.node, list(publishers), sensors)
+
+        def is_there() -> bool:
+            return all(entry.get_subscription_count() for entry in publishers) and not audience.loses()
+
+        assert self.spin_until(is_there, timeout), [entry.get_subscription_count() for entry in publishers]
 
     def call(self, service_type, name: str, request=None, timeout: float = 20.0):
         """The answer of a service. One client per service: a server may answer before it has met a new client."""

@@ -1,9 +1,7 @@
 """Every transition in every order, every service in every state, and what a stranger may send to them."""
 
 import hashlib
-import os
 import random
-import signal
 import threading
 import time
 
@@ -13,10 +11,11 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from live_rig import EXTRINSICS, NodeProcess, SpinningNode, localizer_parameters
+from live_rig import SpinningNode, localizer_parameters
 from std_srvs.srv import SetBool, Trigger
 
 from vxp_ros.msg import PlaceCandidates
+from vxp_ros.ros.lifecycle import SensorNode
 from vxp_ros.ros.localizer import Localizer
 from vxp_ros.ros.mapper import Mapper
 from vxp_ros.ros.qos import service_qos
@@ -65,6 +64,14 @@ def change(robot, node_name, transition):
 
 def state(robot, node_name):
     return robot.call(GetState, f"/{node_name}/get_state").current_state.label
+
+
+def test_a_node_that_lacks_a_part_cannot_be_made(ros):
+    class Incomplete(Localizer):
+        process = SensorNode.process
+
+    with pytest.raises(TypeError, match=r"abstract method.*process"):
+        Incomplete("incomplete")
 
 
 def test_services_answer_in_every_state(robot, spin, model, map_root):
@@ -199,64 +206,3 @@ def test_a_flood_of_requests_is_answered_and_the_sensors_are_still_heard(robot, 
     assert all("busy" in answer.message for answer in busy)
     assert time.monotonic() - begin < 30
     assert robot.spin_until(lambda: candidates)
-
-
-def shared_memory(pid: int) -> set[str]:
-    """The files of shared memory that a process has mapped."""
-    with open(f"/proc/{pid}/maps") as file:
-        return {line.split()[-1] for line in file if "/dev/shm/" in line}
-
-
-def test_a_process_started_by_hand(ros, robot, model, map_root):
-    arguments = ["-p", f"model.weights:={model}", "-p", f"map.path:={map_root / 'town'}", *EXTRINSICS]
-    candidates = robot.listen(PlaceCandidates, "/robot1/where/candidates")
-    topics = ("image", "points", "camera_info", "odom")
-    names = ["-r", "__ns:=/robot1", "-r", "__node:=where", *(word for t in topics for word in ("-r", f"{t}:=/{t}"))]
-    process = NodeProcess("localizer", *arguments, *names)
-    try:
-        robot.meet(30)
-        robot.show(1)
-        assert robot.spin_until(lambda: candidates), process.output()
-        assert candidates[0].candidates[0].place_id == 1
-        segments = shared_memory(process.process.pid) - shared_memory(os.getpid())
-        begin = time.monotonic()
-        assert process.stop() == 0, process.output()
-        assert time.monotonic() - begin < 2.0
-        assert [path for path in segments if os.path.exists(path)] == []  # 64 MiB each with our profile
-        assert "Traceback" not in process.output()
-    finally:
-        process.stop()
-
-
-@pytest.mark.parametrize("pause", [0.2, 0.4, 0.6])
-def test_a_second_ctrl_c_changes_nothing(ros, robot, model, map_root, pause):
-    """launch and the terminal both send one."""
-    process = NodeProcess("localizer", "-p", f"model.weights:={model}", "-p", f"map.path:={map_root / 'town'}")
-    try:
-        robot.meet(30)
-        os.kill(process.process.pid, signal.SIGINT)
-        time.sleep(pause)
-        if process.is_alive():
-            os.kill(process.process.pid, signal.SIGINT)
-        assert process.wait(10) == 0, process.output()
-    finally:
-        process.stop()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["-p", "model.weights:=/nowhere"], ["cannot configure", "/nowhere"]),
-        (["-p", "match.top_k:=0"], ["cannot start", "match.top_k", "[1, 100]"]),
-        (["-p", "match.top:=3"], ["cannot start", "unknown parameter match.top", "match.top_k"]),
-        (["--params-file", "/nowhere.yaml"], ["/nowhere.yaml"]),
-    ],
-)
-def test_a_process_that_cannot_start_says_why_and_exits_with_1(ros, arguments, words):
-    process = NodeProcess("localizer", *arguments)
-    try:
-        assert process.wait(30) == 1
-        assert all(word in process.output() for word in words), process.output()
-        assert "Traceback" not in process.output(), process.output()
-    finally:
-        process.stop()

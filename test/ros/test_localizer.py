@@ -1,7 +1,6 @@
 """The localizer on a real ROS graph: sensors in, answers out, and every message accounted for."""
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -56,6 +55,13 @@ def assert_accounted(robot, node, bundles=None):
         assert account["received"] == account["processed"] + sum(account["dropped"].values()) + waiting
     if bundles is not None:
         assert node.sensors.bundles.snapshot()["received"] == bundles
+
+
+def wait_for_frames(robot, node, number):
+    """Until the node has received so many frames and none of them is in its hands any more; its account of them."""
+    account = node.sensors.bundles.snapshot
+    assert robot.spin_until(lambda: account()["received"] == number and account()["in_flight"] == 0, 20), account()
+    return account()
 
 
 def dropped(node, stream):
@@ -176,7 +182,7 @@ def test_impossible_stamps_are_dropped_and_harm_nothing(robot, start):
     robot.clouds.publish(broken)
     broken.header.stamp.sec = -5
     robot.clouds.publish(broken)
-    robot.spin(0.5)
+    assert robot.spin_until(lambda: spinning.node.sensors.streams["lidar"].ledger.received == 6)
     show_and_wait(robot, candidates, 2)
     assert [answer.candidates[0].place_id for answer in candidates] == [0, 2]
     assert dropped(spinning.node, "lidar") == {"bad_stamp": 3, "future": 2}
@@ -185,78 +191,80 @@ def test_impossible_stamps_are_dropped_and_harm_nothing(robot, start):
 
 
 def test_old_frames_are_dropped(robot, start):
-    spinning = start()
+    spinning = start(input__max_age=2.0)
     robot.show(0, robot.now_ns() - 60_000_000_000)
-    bundles = spinning.node.sensors.bundles
-    assert robot.spin_until(lambda: bundles.snapshot()["dropped"] == {"too_old": 1})
+    assert wait_for_frames(robot, spinning.node, 1)["dropped"] == {"too_old": 1}
 
 
 def test_the_rate_gate_counts_what_it_holds_back(robot, start):
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
     spinning = start(input__max_rate=1.0)
     first = robot.now_ns()
-    for i in range(10):
-        robot.show(0, first + i * 40_000_000)
-        robot.spin(0.04)
-    account = spinning.node.sensors.bundles.snapshot
-    assert robot.spin_until(lambda: account()["received"] == 10 and account()["in_flight"] == 0)
-    assert account()["dropped"] == {"max_rate": 9}
+    for number in range(10):
+        robot.show(0, first + number * 40_000_000)
+        account = wait_for_frames(robot, spinning.node, number + 1)
+    assert account["dropped"] == {"max_rate": 9}
+    assert robot.spin_until(lambda: candidates)
     assert len(candidates) == 1
 
 
 def test_the_motion_gate_waits_for_travel(robot, start):
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
     spinning = start(input__min_travel=1.0)
-    for i, x in enumerate([0.0, 0.2, 0.9, 1.1, 1.3, 2.2]):
+    for number, x in enumerate([0.0, 0.2, 0.9, 1.1, 1.3, 2.2]):
         T = np.eye(4)
         T[0, 3] = x
         robot.odometry.publish(odometry_message(T, robot.now_ns()))
-        robot.spin(0.1)
-        robot.show(i % 4)
-        robot.spin(0.4)
-    account = spinning.node.sensors.bundles.snapshot
-    assert robot.spin_until(lambda: account()["received"] == 6 and account()["in_flight"] == 0)
-    assert account()["dropped"] == {"min_travel": 3}
-    assert len(candidates) == 3
+        assert robot.spin_until(lambda number=number: spinning.node.sensors.odom.ledger.processed == number + 1)
+        robot.show(number % 4)
+        account = wait_for_frames(robot, spinning.node, number + 1)
+    assert account["dropped"] == {"min_travel": 3}
+    assert robot.spin_until(lambda: len(candidates) == 3)
 
 
 def test_a_busy_encoder_gets_the_newest_frame(robot, start):
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
     spinning = start()
-    for i in range(30):
-        robot.show(i % 4)
+    for number in range(30):
+        last = robot.show(number % 4)
         robot.spin(0.01)
-    account = spinning.node.sensors.bundles.snapshot
-    assert robot.spin_until(lambda: account()["in_flight"] == 0, 20)
-    robot.spin(0.3)
-    counts = account()
+    # the last one is never the one that is lost
+    assert robot.spin_until(lambda: candidates and stamp_of(candidates[-1]) == last, 20)
+    assert candidates[-1].candidates[0].place_id == 29 % 4
+    assert_accounted(robot, spinning.node)
+    counts = spinning.node.sensors.bundles.snapshot()
     assert counts["dropped"].get("superseded", 0) > 0
     assert counts["received"] == len(candidates) + sum(counts["dropped"].values())
-    assert candidates[-1].candidates[0].place_id == 29 % 4  # the last one is never the one that is lost
 
 
 def test_requests_are_answered_from_the_latest_frame(robot, start):
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
-    spinning = start(output__continuous=False, input__max_age=1.0)
+    spinning = start(output__continuous=False)
     early = robot.call(Localize, "/vxp_localizer/localize")
     assert (early.success, "no complete frame" in early.message) == (False, True)
     stamp_ns = robot.show(3)
-    robot.spin(0.5)
-    assert candidates == []
+    assert wait_for_frames(robot, spinning.node, 1)["dropped"] == {"paused": 1}
     answer = robot.call(Localize, "/vxp_localizer/localize", Localize.Request(max_candidates=2))
     assert answer.success, answer.message
     assert answer.result.candidates[0].place_id == 3
     assert len(answer.result.candidates) == 2
     assert stamp_of(answer.result) == stamp_ns
     assert robot.call(Trigger, "/vxp_localizer/trigger").success
-    robot.spin(1.0)
+    assert robot.spin_until(lambda: len(candidates) == 2)  # what is answered on request is published as well
+    assert_accounted(robot, spinning.node, bundles=3)
+
+
+def test_a_request_says_how_old_its_frame_may_be(robot, start):
+    spinning = start(output__continuous=False, input__max_age=0.01)
+    robot.show(3, robot.now_ns() - 1_000_000_000)
+    wait_for_frames(robot, spinning.node, 1)
     late = robot.call(Localize, "/vxp_localizer/localize")
-    assert (late.success, "s old" in late.message) == (False, True)
+    assert (late.success, "s old, 0.01 s are allowed" in late.message) == (False, True)
     patient = robot.call(Localize, "/vxp_localizer/localize", Localize.Request(max_age=60.0))
-    assert patient.success
-    robot.spin_until(lambda: len(candidates) == 3)
-    assert len(candidates) == 3  # what is answered on request is published as well
-    assert_accounted(robot, spinning.node, bundles=4)
+    assert patient.success, patient.message
+    impatient = robot.call(Localize, "/vxp_localizer/localize", Localize.Request(max_age=0.5))
+    assert (impatient.success, "0.5 s are allowed" in impatient.message) == (False, True)
+    assert_accounted(robot, spinning.node, bundles=2)
 
 
 def test_a_request_may_bring_its_own_cloud(robot, start):
@@ -275,7 +283,7 @@ def test_enable_pauses_and_resumes(robot, start):
     spinning = start()
     assert robot.call(SetBool, "/vxp_localizer/enable", SetBool.Request(data=False)).success
     robot.show(0)
-    robot.spin(0.5)
+    assert wait_for_frames(robot, spinning.node, 1)["dropped"] == {"paused": 1}
     assert candidates == []
     assert robot.call(SetBool, "/vxp_localizer/enable", SetBool.Request(data=True)).success
     show_and_wait(robot, candidates, 1)
@@ -305,11 +313,7 @@ def test_best_effort_drivers_are_heard(ros, model, map_root):
         spinning.bring_up()
         robot.meet()
         assert spinning.node.sensors.streams["lidar"].subscription.reliability == "best_effort"
-        end = time.monotonic() + 10
-        while not candidates and time.monotonic() < end:  # best effort may lose some
-            robot.show(1)
-            robot.spin(0.3)
-        assert candidates
+        assert robot.repeat_until(lambda: robot.show(1), lambda: candidates)  # best effort may lose some
     finally:
         spinning.close()
         robot.close()
@@ -318,13 +322,13 @@ def test_best_effort_drivers_are_heard(ros, model, map_root):
 def test_after_a_pause_sensors_wait_for_each_other_again(robot, start):
     """The first message after a pause must not be taken for the only sensor left."""
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
-    start()
+    images = start().node.sensors.streams["camera"].ledger
     for number in range(2):
         robot.spin(2.0)
         stamp_ns = robot.show(1, points=False)
-        robot.spin(0.2)
+        assert robot.spin_until(lambda number=number: images.received > number)
         robot.show(1, stamp_ns, image=False)
-        robot.spin_until(lambda number=number: len(candidates) > number)
+        assert robot.spin_until(lambda number=number: len(candidates) > number)
     assert [answer.modality for answer in candidates] == [PlaceCandidates.MODALITY_LIDAR] * 2
 
 
@@ -333,17 +337,16 @@ def test_one_sensor_goes_on_without_the_other(robot, start):
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
     spinning = start()
     show_and_wait(robot, candidates, 0, 1)
-    for _ in range(12):
+
+    def show_points():
         robot.show(2, image=False)
-        robot.spin(0.2)
-    assert robot.spin_until(lambda: len(candidates) > 3)
+
+    assert robot.repeat_until(show_points, lambda: len(candidates) > 3)
     best = candidates[-1].candidates[0]
     assert (best.place_id, best.distance) == (2, pytest.approx(0, abs=1e-3))
-    assert robot.spin_until(lambda: robot.level("camera") == 1 and robot.level("lidar") == 0), robot.diagnostics
-    before = len(candidates)
+    assert robot.repeat_until(show_points, lambda: robot.level("camera") == 1 and robot.level("lidar") == 0)
     show_and_wait(robot, candidates, 3)
     assert robot.spin_until(lambda: candidates[-1].candidates[0].place_id == 3)
-    assert len(candidates) > before
     assert_accounted(robot, spinning.node)
 
 

@@ -48,7 +48,7 @@ def test_recorder(ros, tmp_path):
         keyframes = node.create_publisher(Keyframe, "~/keyframes", latched_qos(10))
         diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", result_qos())
         wait_for(path, "ready")
-        while not answers.get_subscription_count():
+        while not all(entry.get_subscription_count() for entry in (answers, keyframes, diagnostics)):
             time.sleep(0.02)
 
         candidate = Candidate(7, 5, 0.25, 0.78, 0.1, make_transform(np.eye(3), np.array([1.0, 2.0, 3.0])))
@@ -78,13 +78,14 @@ def test_recorder(ros, tmp_path):
         assert recorder.wait(20) == 0
 
 
-def test_interrupted_before_anything_was_said(tmp_path):
-    pytest.importorskip("rclpy", reason="rclpy is not installed")
+def test_interrupted_before_anything_was_said(ros, tmp_path):
     path = tmp_path / "out.jsonl"
     recorder = subprocess.Popen([sys.executable, "-m", "vxp_ros.ros.recorder", "nobody", "--out", str(path)])
-    while not path.exists():
+    node = ros.create_node("onlooker")
+    while not node.count_subscribers("/diagnostics"):  # the last thing that it subscribes to
         assert recorder.poll() is None
         time.sleep(0.05)
+    node.destroy_node()
     time.sleep(0.5)
     recorder.send_signal(signal.SIGINT)
     assert recorder.wait(20) == 0

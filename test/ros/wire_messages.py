@@ -11,6 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
+from vxp_ros.core.errors import BadInput
+
+# One colour per quarter of the picture; OpenCV's interpolation is exact away from the borders.
+RED, GREEN, BLUE, GREY = (200, 20, 30), (10, 180, 60), (30, 40, 220), (128, 128, 128)
 CLOUD_DTYPE = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4")])
 DATATYPES = {"i1": 1, "u1": 2, "i2": 3, "u2": 4, "i4": 5, "u4": 6, "f4": 7, "f8": 8}
 
@@ -137,3 +141,15 @@ def random_points(rng: np.random.Generator, number: int) -> np.ndarray:
 def as_columns(points: np.ndarray) -> np.ndarray:
     """[N, 4] float32 of the usual layout."""
     return points.view(np.float32).reshape(-1, 4)
+
+
+def quarters(pixels: np.ndarray) -> np.ndarray:
+    """[4, 3] colour in the middle of each quarter."""
+    return pixels[[16, 16, 48, 48], [24, 72, 24, 72]].astype(int)
+
+
+def refusal(call, *arguments) -> BadInput:
+    """What `call` refuses its arguments with."""
+    with pytest.raises(BadInput) as caught:
+        call(*arguments)
+    return caught.value

@@ -162,7 +162,7 @@ def draw_latency(run: DemoRun, path: Path) -> Path:
         if values:
             middle = float(np.median(values))
             axis.axvline(middle, color=WRONG, lw=1.2)
-            axis.annotate(f" median {middle:.0f} ms", (middle, 0.82), xycoords=("data", "axes fraction"), color=WRONG)
+            axis.annotate(f"median {middle:.0f} ms", (middle, 1.02), xycoords=("data", "axes fraction"), color=WRONG)
         axis.set_title(mode)
         axis.set_ylabel("answers")
     axes[-1].set_xlabel("milliseconds from the publishing of the last sensor message to the receipt of the answer")

@@ -16,14 +16,23 @@ STAGES = (
     "end_to_end", "total", "convert", "image", "image_encoder", "voxels", "lidar_encoder", "search", "publish",
 )  # fmt: skip
 
+# Of the processes of a phase; the node is the mapper or the localizer.
+ROLES = ("node", "recorder", "player")
+
 
 def write_report(run: DemoRun, pictures: Pictures, path: Path) -> None:
     """Render the run into `path`."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)  # fmt: skip
-    environment.filters.update(percent=percent, number=number, picture=as_data_uri)
+    environment.filters.update(percent=percent, share=share, number=number, picture=as_data_uri)
     html = environment.from_string(TEMPLATE).render(
-        summary=run.summary, modes=MODES, radius=RADIUS_M, pictures=pictures, stages=stage_names(run.summary)
+        summary=run.summary,
+        modes=MODES,
+        radius=RADIUS_M,
+        pictures=pictures,
+        stages=stage_names(run.summary),
+        roles=ROLES,
+        costs=processes_by_phase(run.summary),
     )
     path.write_text(html, encoding="utf-8")
 
@@ -34,8 +43,21 @@ def stage_names(summary: dict) -> list[str]:
     return [name for name in STAGES if name in names] + [name for name in names if name not in STAGES]
 
 
-def percent(share: float | None) -> str:
-    return "-" if share is None or share != share else f"{100 * share:.0f} %"
+def processes_by_phase(summary: dict) -> dict[str, dict[str, str]]:
+    """{phase: {role: name of the process}}; a phase may have none."""
+    phases: dict[str, dict[str, str]] = {phase: {} for phase in summary["seconds"]}
+    for name in summary["cpu"]:
+        phase, _, kind = name.rpartition(".")
+        phases.setdefault(phase, {})[kind if kind in ROLES else "node"] = name
+    return phases
+
+
+def percent(ratio: float | None) -> str:
+    return "-" if ratio is None or ratio != ratio else f"{100 * ratio:.0f} %"
+
+
+def share(hundredths: float | None) -> str:
+    return "-" if hundredths is None else f"{hundredths:.0f} %"
 
 
 def number(value: float | None, digits: int = 0) -> str:

@@ -112,6 +112,7 @@ def write_parameters(root: Path, space: Workspace) -> None:
         "model.weights": str(space.model),
         "map.root": str(space.out / "maps"),
         "input.max_rate": 0.0,
+        "qos.sensor_depth": 10,  # as in the bag: a node that is kept from the CPU for 2 s loses nothing
         "extrinsics.lidar": poses["lidar"],
         "extrinsics.cameras": poses["camera"],
     }

@@ -11,7 +11,7 @@ TEMPLATE = """<!doctype html>
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 62rem; color: var(--ink); background: #fff;
        font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-h1 { margin: 0 0 .3rem; font-size: 1.8rem; line-height: 1.2; }
+h1 { margin: 0 0 .3rem; font-size: 1.6rem; line-height: 1.2; }
 h2 { margin: 2.6rem 0 .6rem; font-size: 1.25rem; }
 h3 { margin: 1.6rem 0 .4rem; font-size: 1rem; }
 p { margin: .5rem 0; max-width: 46rem; }
@@ -24,6 +24,7 @@ p { margin: .5rem 0; max-width: 46rem; }
 table { border-collapse: collapse; margin: .6rem 0; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .8rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; }
+.first { padding-left: 1.8rem; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 td.text { text-align: left; white-space: normal; }
 .yes { color: var(--right); font-weight: 600; } .no { color: var(--wrong); font-weight: 600; }
@@ -40,7 +41,7 @@ img { max-width: 100%; height: auto; display: block; }
 <body>
 <h1>Where am I? Camera and LiDAR place recognition over ROS 2</h1>
 <p class="soft">vxp_ros {{ summary.versions.vxp_ros }}, model {{ summary.model }}, map {{ summary.map }},
-{{ summary.data.name }}, {{ summary.created }}</p>
+{{ summary.data.name }}, {{ summary.created[:16] | replace("T", " ") }} UTC</p>
 <p>A bag player published {{ summary.data.map_frames }} recorded frames to the mapper node, which saved a place map. The
 player then published {{ summary.data.query_frames }} other frames, once per mode, to the localizer node, which answered
 each with place candidates. Player, mapper, localizer and recorder are separate processes on real Fast DDS.</p>
@@ -95,19 +96,21 @@ dropped are left out.</figcaption></figure>
 the recorded rate of {{ summary.data.rate_hz | number(1) }} frames per second on {{ summary.versions.cpu_cores }} CPU
 cores. Stages: as the localizer reports them in /diagnostics. Milliseconds, median and 95th percentile.</p>
 <div class="scroll"><table>
-<tr><th>stage</th>{% for mode in modes %}<th>{{ mode }} p50</th><th>p95</th>{% endfor %}</tr>
+<tr><th></th>{% for mode in modes %}<th colspan="2">{{ mode }}</th>{% endfor %}</tr>
+<tr><th>stage</th>{% for mode in modes %}<th class="first">p50</th><th>p95</th>{% endfor %}</tr>
 {% for stage in stages %}
 <tr><td>{{ stage | replace("_", " ") }}</td>
 {% for mode in modes %}{% set ms = summary.latency_ms_by_mode[mode].get(stage, {}) %}
-<td>{{ ms.get("p50") | number(1) }}</td><td>{{ ms.get("p95") | number(1) }}</td>
+<td class="first">{{ ms.get("p50") | number(1) }}</td><td>{{ ms.get("p95") | number(1) }}</td>
 {% endfor %}</tr>
 {% endfor %}
 </table></div>
 <figure><img src="{{ pictures.latency | picture }}" alt="Histogram of end-to-end latency per mode"></figure>
 
 <h2>Is every frame accounted for?</h2>
-<p>Sent = received + lost on the way; received = processed + dropped + still in flight. The demo fails if a line does
-not add up.</p>
+<p>Sent = received + lost on the way; received = processed + dropped + still in flight. Every processed frame has its
+answer, in the mapping phase a keyframe. The demo fails if a line does not add up or a frame is lost. A drop has its
+reason: "superseded" frames were replaced by a newer one while the node was busy.</p>
 <div class="scroll"><table>
 <tr><th>phase</th><th>sent</th><th>lost</th><th>received</th><th>processed</th><th>answers</th><th>dropped</th>
 <th>in flight</th><th>balanced</th></tr>
@@ -122,21 +125,21 @@ not add up.</p>
 
 <h2>What it took</h2>
 <div class="scroll"><table>
-<tr><th>process</th><th>CPU (100 % = one core)</th><th>memory, MB</th></tr>
-{% for name, share in summary.cpu.items() %}
-<tr><td>{{ name }}</td><td>{{ share | number }} %</td><td>{{ summary.rss_mb[name] | number }}</td></tr>
+<tr><th></th><th></th>{% for role in roles %}<th colspan="2">{{ role }}</th>{% endfor %}</tr>
+<tr><th>phase</th><th>seconds</th>{% for role in roles %}<th class="first">CPU</th><th>MB</th>{% endfor %}</tr>
+{% for phase, processes in costs.items() %}
+<tr><td>{{ phase }}</td><td>{{ summary.seconds.get(phase) | number(1) }}</td>
+{% for role in roles %}{% set name = processes.get(role) %}
+<td class="first">{{ summary.cpu.get(name) | share }}</td><td>{{ summary.rss_mb.get(name) | number }}</td>
+{% endfor %}</tr>
 {% endfor %}
 </table></div>
+<p class="soft">CPU: mean over the life of the process, start-up included; 100 % is one core. MB: largest resident
+memory.</p>
+<h3>Versions</h3>
 <div class="scroll"><table>
-<tr><th>phase</th><th>seconds</th></tr>
-{% for name, seconds in summary.seconds.items() %}
-<tr><td>{{ name }}</td><td>{{ seconds | number(1) }}</td></tr>
-{% endfor %}
-</table></div>
-<div class="scroll"><table>
-<tr><th>version</th><th></th></tr>
 {% for name, value in summary.versions.items() %}
-<tr><td>{{ name }}</td><td class="text">{{ value }}</td></tr>
+<tr><td>{{ name | replace("_", " ") if name != "vxp_ros" else name }}</td><td class="text">{{ value }}</td></tr>
 {% endfor %}
 </table></div>
 <p class="soft">Sensor data: {{ summary.data.licence }} Numbers: summary.json beside this page; logs of all processes:

@@ -26,11 +26,9 @@ from rosgraph_msgs.msg import Clock
 
 from ..core.errors import SourceError
 from ..sources.raw_bag import RawBag, RawMessage, Topic
+from .audience import Audience
 
 SENSOR_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2")
-# Once one sensor topic is heard, this long until the first message: the others find listeners too, and a listener that
-# follows its publishers' reliability subscribes anew when it meets us. What is sent meanwhile would be lost.
-SETTLE_SECONDS = 1.5
 # At the end, reliable messages under way get this long to arrive.
 FAREWELL_SECONDS = 5.0
 
@@ -70,14 +68,14 @@ class BagPlayer:
         return self._stop.is_set()
 
     def wait_for_subscribers(self, timeout: float) -> bool:
-        """Wait until a sensor topic has a subscriber, and a little longer; False if none has in `timeout` seconds."""
-        sensors = [self._publishers[name] for name in self._sensor_topics()] or list(self._publishers.values())
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline and not self._stop.wait(0.05):
-            if any(publisher.get_subscription_count() > 0 for publisher in sensors):
-                self._stop.wait(SETTLE_SECONDS)
-                return True
-        return False
+        """Wait until a sensor topic has a subscriber and all have settled; False if none has in `timeout` seconds."""
+        publishers = list(self._publishers.values())
+        sensors = [self._publishers[name] for name in self._sensor_topics()] or publishers
+        audience = Audience(self.node, publishers, sensors)
+        has_settled = audience.wait(timeout, self._stop.wait)
+        if has_settled and (topics := audience.loses()):
+            self.node.get_logger().info(f"heard at best effort, so that messages may be lost: {', '.join(topics)}")
+        return has_settled
 
     def say_farewell(self) -> None:
         """Wait until reliable subscribers have everything: what is unsent dies with the publishers."""

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -23,12 +24,8 @@ from .worker import NewestWorker
 logger = logging.getLogger(__name__)
 
 
-class SensorNode(LifecycleNode):
-    """Base of the nodes that turn sensor data into something.
-
-    A child says what: `prepare` (at configure, may raise), `process` (each bundle, on the worker's thread),
-    `begin` (at activate), `finish` (before everything is released) and `own_reports` (for diagnostics).
-    """
+class SensorNode(LifecycleNode, ABC):
+    """Base of the nodes that turn sensor data into something. A child says what, in the abstract methods."""
 
     needs_all_sensors = False
 
@@ -60,24 +57,29 @@ class SensorNode(LifecycleNode):
 
     # What children provide
 
+    @abstractmethod
     def prepare(self) -> None:
-        raise NotImplementedError
+        """At configure, with encoder, sensors and transforms there. What it raises fails the transition."""
 
+    @abstractmethod
     def process(self, bundle: Bundle) -> str:
-        """Work on a bundle; "" when it was used, else the reason under which it is counted as dropped."""
-        raise NotImplementedError
+        """Work on a bundle, on the worker's thread; "" when it was used, else the reason to count it as dropped by."""
 
+    @abstractmethod
     def begin(self) -> None:
-        raise NotImplementedError
+        """At activate, once the sensors are heard."""
 
+    @abstractmethod
     def finish(self) -> None:
-        raise NotImplementedError
+        """Before everything is released, with no more work under way."""
 
+    @abstractmethod
     def own_reports(self) -> list[Report]:
-        raise NotImplementedError
+        """For the diagnostics, beside those of sensors and encoder."""
 
+    @abstractmethod
     def hardware_id(self) -> str:
-        raise NotImplementedError
+        """The map in use, for the diagnostics."""
 
     # Lifecycle
 
