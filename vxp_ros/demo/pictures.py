@@ -165,6 +165,7 @@ def draw_latency(run: DemoRun, path: Path) -> Path:
             axis.annotate(f"median {middle:.0f} ms", (middle, 1.02), xycoords=("data", "axes fraction"), color=WRONG)
         axis.set_title(mode)
         axis.set_ylabel("answers")
+        axis.locator_params(axis="y", integer=True, nbins=4)
     axes[-1].set_xlabel("milliseconds from the publishing of the last sensor message to the receipt of the answer")
     figure.savefig(path)
     plt.close(figure)
