@@ -6,17 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vxp_ros.core.datatypes import Image, Place
+from vxp_ros.core.datatypes import Camera, Frame, Image, Place
 from vxp_ros.core.geometry import make_transform
 from vxp_ros.core.place_map import PlaceMap
 from vxp_ros.core.recognizer import thumbnail
-from vxp_ros.demo.record import MODES, DemoRun, Moment
+from vxp_ros.demo.data import DemoData, Moment
+from vxp_ros.demo.record import MODES, DemoRun
 from vxp_ros.demo.summary import Replay
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from demo_dialogue import Dialogue, make_run
 
+FORWARD = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])  # an optical frame that looks along the base's x
 POSITIONS = ((0.0, 0.0), (2.0, 0.0), (1000.0, 5.0), (1002.0, 5.0))
 
 
@@ -24,8 +26,11 @@ def moment(number: int, ahead: float = 0.0) -> Moment:
     random = np.random.default_rng(number)
     x, y = POSITIONS[number]
     image = np.kron(random.integers(0, 255, (4, 8, 3)), np.ones((20, 20, 1))).astype(np.uint8)
-    points = random.uniform([-30, -20, -2], [30, 20, 3], (3000, 3)).astype(np.float32)
-    return Moment(10**9 * (number + 1), make_transform(np.eye(3), np.array([x + ahead, y, 0.0])), image, points)
+    points = random.uniform([-30, -20, -2, 0], [30, 20, 3, 1], (3000, 4)).astype(np.float32)
+    K = np.array([[100.0, 0, 80], [0, 100.0, 40], [0, 0, 1]])
+    camera = Camera(160, 80, K, T_base_camera=make_transform(FORWARD, np.zeros(3)))
+    T_map_base = make_transform(np.eye(3), np.array([x + ahead, y, 0.0]))
+    return Moment(Frame(10**9 * (number + 1), {"camera": Image(image, camera)}, points, None, np.eye(4), T_map_base))
 
 
 @pytest.fixture
@@ -72,5 +77,10 @@ def good_replays(dialogues) -> list[Replay]:
 
 
 @pytest.fixture
-def good_run(good_replays, places, queries, place_map) -> DemoRun:
-    return make_run(good_replays, places, queries, place_map)
+def data(places, queries) -> DemoData:
+    return DemoData("two hand-made drives", Path("map"), Path("query"), places, queries)
+
+
+@pytest.fixture
+def good_run(good_replays, data, place_map) -> DemoRun:
+    return make_run(good_replays, data, place_map)

@@ -5,23 +5,26 @@ from pathlib import Path
 
 from vxp_ros.core.geometry import pose_to_vector
 from vxp_ros.core.place_map import PlaceMap
+from vxp_ros.demo.data import DemoData, Moment
 from vxp_ros.demo.processes import Child
-from vxp_ros.demo.record import DemoRun, Moment, Recording, make_answer
+from vxp_ros.demo.record import MODES, DemoRun, Recording, Truth, make_answer
 from vxp_ros.demo.summary import Replay, summarise
 
-CONTROLS = {"chance": 0.5, "noise_descriptors": 0.5, "thumbnails_8x16": 1.0}
+CONTROLS = {"chance": 0.5, "thumbnails_8x16": 1.0, "random_weights": dict.fromkeys(MODES, 0.4)}
+RADIUS_M = 2.5
 
 
-def make_run(replays: list[Replay], places: list[Moment], queries: list[Moment], place_map: PlaceMap) -> DemoRun:
+def make_run(replays: list[Replay], data: DemoData, place_map: PlaceMap) -> DemoRun:
     """The run that these replays add up to, its summary included."""
-    truth = {entry.stamp_ns: entry.T_map_base for entry in queries}
+    poses = {entry.stamp_ns: entry.T_map_base for entry in data.queries}
+    truth = Truth(poses, place_map.poses[:, :3, 3], RADIUS_M)
     answers = [
         make_answer(replay.name, line, replay.sent, truth)
         for replay in replays[1:]
         for line in replay.recording.answers
     ]
-    summary = summarise("m", place_map, places, queries, replays, answers, CONTROLS, {"mapping": 3.0})
-    return DemoRun(place_map, queries, answers, summary)
+    summary = summarise("m", place_map, data, replays, answers, CONTROLS, RADIUS_M, {"mapping": 3.0})
+    return DemoRun(place_map, data.queries, answers, summary)
 
 
 class Dialogue:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vxp_ros.core.geometry import make_transform
-from vxp_ros.demo.record import Recording, make_answer, read_sent
+from vxp_ros.demo.record import Recording, Truth, make_answer, read_sent
 
 
 def test_recording_is_read_while_it_grows(tmp_path):
@@ -33,11 +33,20 @@ def test_answer_beside_the_truth():
     T = make_transform(np.eye(3), np.array([3.0, 4.0, 0.0]))
     line = {"stamp_ns": 7, "monotonic_ns": 5_000_130, "status": 0,
             "candidates": [{"place_id": 2, "distance": 0.3, "pose": [0, 0, 0, 0, 0, 0, 1]}] * 2}  # fmt: skip
-    answer = make_answer("2D-2D", line, {7: 130}, {7: T})
+    truth = Truth({7: T}, np.array([[0.0, 0, 0], [3, 4, 2]]), radius_m=2.5)
+    answer = make_answer("2D-2D", line, {7: 130}, truth)
     assert answer.error_m == pytest.approx(5.0)
     assert not answer.is_right
+    assert answer.is_known  # the second place is near enough
+    assert answer.is_accepted
     assert answer.candidates == 2
     assert answer.end_to_end_ms == pytest.approx(5.0)
-    nothing = make_answer("2D-2D", {**line, "candidates": []}, {7: 130}, {7: T})
+    nothing = make_answer("2D-2D", {**line, "candidates": []}, {7: 130}, truth)
     assert nothing.error_m == float("inf")
     assert nothing.place_id is None
+
+
+def test_a_query_far_from_all_places_is_unknown():
+    T = make_transform(np.eye(3), np.array([3.0, 4.0, 0.0]))
+    assert not Truth({7: T}, np.zeros((1, 3)), radius_m=4.9).is_known(7)
+    assert Truth({7: T}, np.zeros((1, 3)), radius_m=5.0).is_known(7)

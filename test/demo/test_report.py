@@ -84,14 +84,10 @@ def test_numbers_that_are_missing():
     assert report.number(12.345, 1) == "12.3"
 
 
-def test_a_drive_of_one_place_can_be_laid_out():
-    layout = pictures.DriveLayout(np.array([[0.0, 0, 0], [1000.0, 0, 0], [1003.0, 4.0, 0]]))
-    assert [len(drive) for drive in layout.drives] == [1, 2]
-    assert layout.drive_of(np.array([1010.0, 0, 0])) == 1
-    assert np.isfinite(layout.place(np.array([0.0, 1.0, 0.0]))).all()
-    start, end = (layout.place(np.array(position)) for position in ([1000.0, 0, 0], [1003.0, 4.0, 0]))
-    assert end[0] > start[0]  # the drive is turned to run to the right
-    assert end[1] == pytest.approx(start[1])
+def test_no_line_is_drawn_where_the_drive_jumps():
+    line = pictures.with_gaps(np.array([[0.0, 0], [5, 0], [1000, 0], [1003, 4]]))
+    assert np.isnan(line[2]).all()
+    assert line[[0, 1, 3, 4]].tolist() == [[0, 0], [5, 0], [1000, 0], [1003, 4]]
 
 
 def test_no_cloud_and_no_thumbnail(good_run, tmp_path):

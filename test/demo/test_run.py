@@ -9,19 +9,16 @@ from vxp_ros.core.errors import VxpError
 from vxp_ros.demo.run import MARKER, prepare_folder, ros_environment
 
 
-def test_without_data_one_sentence_says_what_to_set(monkeypatch, capsys, tmp_path):
-    monkeypatch.delenv("VXP_DATA", raising=False)
-    assert run(["demo", "--out", str(tmp_path / "out")]) == 1
-    errors = capsys.readouterr().err.strip()
-    assert "VXP_DATA" in errors
-    assert len(errors.splitlines()) == 1
+def test_one_bag_alone_is_refused_in_one_sentence(capsys, tmp_path):
+    assert run(["demo", "--out", str(tmp_path / "out"), "--map-bag", str(tmp_path)]) == 1
+    assert "--query-bag" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_data_folder_without_kitti_is_named(monkeypatch, capsys, tmp_path):
-    monkeypatch.setenv("VXP_DATA", str(tmp_path))
-    assert run(["demo", "--out", str(tmp_path / "out")]) == 1
-    assert str(tmp_path / "kitti" / "sequences") in capsys.readouterr().err
+def test_a_bag_that_is_not_there_is_named(capsys, tmp_path):
+    missing = str(tmp_path / "nothing")
+    assert run(["demo", "--out", str(tmp_path / "out"), "--map-bag", missing, "--query-bag", missing]) == 1
+    assert missing in capsys.readouterr().err
 
 
 def test_a_second_run_replaces_only_what_the_first_made(tmp_path):

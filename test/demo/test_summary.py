@@ -1,13 +1,17 @@
 """The demo's numbers and its verdict on a hand-made run."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from demo_dialogue import make_run
 
 from vxp_ros.core.errors import VxpError
+from vxp_ros.core.geometry import make_transform
 from vxp_ros.core.json_file import write_json
-from vxp_ros.demo.summary import account, check, recorded_rate
+from vxp_ros.demo.data import frame_rate
+from vxp_ros.demo.summary import account, check
 
 
 def test_a_sound_run(good_run):
@@ -26,6 +30,25 @@ def test_a_sound_run(good_run):
     assert summary["rss_mb"]["2D-2D.node"] == 500.0
 
 
+def test_what_the_node_believed_is_held_against_the_truth(dialogues, data, place_map, good_replays):
+    """Four queries: right and believed, right but no match, wrong and believed, and one to a place not on the map."""
+    far = make_transform(np.eye(3), np.array([500.0, 500.0, 0.0]))
+    unknown = replace(data.queries[3], frame=replace(data.queries[3].frame, T_odom_base=far))
+    data = replace(data, queries=[*data.queries[:3], unknown])
+    dialogue = dialogues["3D-3D"]
+    dialogue.lines = dialogue.lines[:1]
+    for number, place, status in ((0, 0, 0), (1, 1, 1), (2, 0, 0), (3, 0, 1)):
+        dialogue.answer(number, place, status=status)
+    dialogue.diagnose(received=4, processed=4)
+    good_replays[2] = dialogue.replay()
+    summary = make_run(good_replays, data, place_map).summary
+    assert summary["verdicts"]["3D-3D"] == {
+        "known": {"queries": 3, "accepted_right": 1, "accepted_wrong": 1, "rejected": 1},
+        "unknown": {"queries": 1, "accepted_right": 0, "accepted_wrong": 0, "rejected": 1},
+    }
+    assert summary["recall_at_1"]["3D-3D"] == pytest.approx(2 / 3)  # of the known places, believed or not
+
+
 def test_it_is_plain_json(good_run, tmp_path):
     write_json(tmp_path / "s.json", good_run.summary)
     keys = json.loads((tmp_path / "s.json").read_text()).keys()
@@ -34,19 +57,19 @@ def test_it_is_plain_json(good_run, tmp_path):
     assert set(asked_for.split()) <= keys
 
 
-def test_a_dropped_frame_is_accounted_for_and_no_wrong_answer(dialogues, places, queries, place_map, good_replays):
+def test_a_dropped_frame_is_accounted_for_and_no_wrong_answer(dialogues, data, place_map, good_replays):
     dialogue = dialogues["2D-2D"]
     dialogue.lines = dialogue.lines[:4]  # ready and three answers
     dialogue.diagnose(received=4, processed=3, superseded=1)
     good_replays[1] = dialogue.replay()
-    summary = make_run(good_replays, places, queries, place_map).summary
+    summary = make_run(good_replays, data, place_map).summary
     check(summary)
     assert summary["dropped"] == {"superseded": 1}
     assert summary["recall_at_1"]["2D-2D"] == 1.0
     assert summary["recall_at_1_of_all_sent"]["2D-2D"] == 0.75
 
 
-def test_a_refusal_is_an_answer_and_a_drop(dialogues, places, queries, place_map, good_replays):
+def test_a_refusal_is_an_answer_and_a_drop(dialogues, data, place_map, good_replays):
     dialogue = dialogues["3D-3D"]
     dialogue.lines = dialogue.lines[:4]  # ready and three answers
     dialogue.answer(3, None, status=3)
@@ -55,7 +78,7 @@ def test_a_refusal_is_an_answer_and_a_drop(dialogues, places, queries, place_map
     assert row["balanced"]
     assert (row["answers"], row["refused"], row["answered"]) == (4, 1, 3)
     good_replays[2] = dialogue.replay()
-    summary = make_run(good_replays, places, queries, place_map).summary
+    summary = make_run(good_replays, data, place_map).summary
     check(summary)
     assert summary["recall_at_1"]["3D-3D"] == 1.0
     assert summary["recall_at_1_of_all_sent"]["3D-3D"] == 0.75
@@ -71,16 +94,16 @@ def test_a_refusal_is_an_answer_and_a_drop(dialogues, places, queries, place_map
         ({"received": 4, "processed": 3, "superseded": 1}, "4 answered"),  # one answer too many
     ],
 )
-def test_an_unaccounted_frame_fails_the_demo(dialogues, places, queries, place_map, good_replays, diagnosis, words):
+def test_an_unaccounted_frame_fails_the_demo(dialogues, data, place_map, good_replays, diagnosis, words):
     dialogues["2D-3D"].diagnose(**diagnosis)
     good_replays[3] = dialogues["2D-3D"].replay()
     assert not good_replays[3].is_settled()
     with pytest.raises(VxpError, match=words) as problem:
-        check(make_run(good_replays, places, queries, place_map).summary)
+        check(make_run(good_replays, data, place_map).summary)
     assert "2D-3D" in str(problem.value)
 
 
-def test_a_lost_message_is_waited_for_and_fails_the_demo(dialogues, places, queries, place_map, good_replays):
+def test_a_lost_message_is_waited_for_and_fails_the_demo(dialogues, data, place_map, good_replays):
     dialogue = dialogues["2D-2D"]
     dialogue.lines = dialogue.lines[:4]  # ready and three answers
     dialogue.diagnose(received=3, processed=3)
@@ -88,14 +111,14 @@ def test_a_lost_message_is_waited_for_and_fails_the_demo(dialogues, places, quer
     assert account(good_replays[1])["lost"] == 1
     assert not good_replays[1].is_settled()
     with pytest.raises(VxpError, match="4 sent, 1 lost, 3 received"):
-        check(make_run(good_replays, places, queries, place_map).summary)
+        check(make_run(good_replays, data, place_map).summary)
 
 
 def test_a_node_that_never_reported_is_not_balanced(dialogues):
     assert not account(dialogues["2D-2D"].replay())["balanced"]
 
 
-def test_no_candidate_fails_the_demo(dialogues, places, queries, place_map, good_replays):
+def test_no_candidate_fails_the_demo(dialogues, data, place_map, good_replays):
     dialogue = dialogues["3D-2D"]
     dialogue.lines = dialogue.lines[:1]
     for number in range(4):
@@ -103,8 +126,8 @@ def test_no_candidate_fails_the_demo(dialogues, places, queries, place_map, good
     dialogue.diagnose(received=4, processed=4)
     good_replays[4] = dialogue.replay()
     with pytest.raises(VxpError, match="no candidate arrived in 3D-2D"):
-        check(make_run(good_replays, places, queries, place_map).summary)
+        check(make_run(good_replays, data, place_map).summary)
 
 
 def test_rate_ignores_pauses(queries):
-    assert recorded_rate(queries) == pytest.approx(1.0)
+    assert frame_rate(queries) == pytest.approx(1.0)

@@ -1,25 +1,33 @@
-"""What the demo's recall must be measured against: pure chance, descriptors of noise, and 8 x 16 grey pictures.
-
-Frames a tenth of a second apart look alike to anything, so a recall means nothing without these beside it.
-"""
+"""What the demo's recall must be measured against, on the same queries and places: answers that know nothing, a map
+whose places were shuffled, a network with random weights, and grey pictures of 8 x 16 pixels."""
 
 import cv2
 import numpy as np
+import torch
 
+from ..core.encoder import Encoder
 from ..core.evaluate import chance_recall, distances_to_places, recall_at_k
-from .record import RADIUS_M, Moment
+from ..core.model_store import Model, find_recipe
+from ..core.models import build_model
+from ..core.models.recipe import read_recipe
+from .data import Moment
+from .record import MODES, Answer
 
 THUMBNAIL_ROWS, THUMBNAIL_COLUMNS = 8, 16
-NOISE_ROUNDS = 200  # enough that the mean is known to better than a percent
+ROUNDS = 200  # enough that a mean over random draws is known to better than a percent
 
 
-def control_recalls(queries: list[Moment], places: list[Moment], dimension: int) -> dict[str, float]:
-    """recall@1 within RADIUS_M of each control, for the same queries and places as the model gets."""
+def control_recalls(queries: list[Moment], places: list[Moment], recipe: str, radius_m: float) -> dict:
+    """recall@1 of each control; by mode for those that have modes."""
     truth, positions = positions_of(queries), positions_of(places)
+
+    def recall(query_vectors, place_vectors):
+        return nearest_recall(query_vectors, place_vectors, truth, positions, radius_m)
+
     return {
-        "chance": chance_recall(truth, positions, RADIUS_M),
-        "noise_descriptors": noise_recall(truth, positions, dimension),
-        "thumbnails_8x16": nearest_recall(thumbnails(queries), thumbnails(places), truth, positions),
+        "chance": chance_recall(truth, positions, radius_m),
+        "thumbnails_8x16": recall(thumbnails(queries), thumbnails(places)),
+        "random_weights": random_weight_recalls(queries, places, recipe, recall),
     }
 
 
@@ -27,28 +35,48 @@ def positions_of(moments: list[Moment]) -> np.ndarray:
     return np.array([moment.T_map_base[:3, 3] for moment in moments])
 
 
-def nearest_recall(query_vectors, place_vectors, truth, positions) -> float:
+def nearest_recall(query_vectors, place_vectors, truth, positions, radius_m) -> float:
     """recall@1 of the nearest neighbour by L2. Vectors [Q, D] and [N, D], positions [Q, 3] and [N, 3]."""
     gaps = np.linalg.norm(query_vectors[:, None] - place_vectors[None], axis=2)
     errors = distances_to_places(truth, positions)
     chosen = errors[np.arange(len(truth)), gaps.argmin(axis=1)]
-    return recall_at_k(chosen[:, None], errors.min(axis=1), RADIUS_M, (1,))[1]
+    return recall_at_k(chosen[:, None], errors.min(axis=1), radius_m, (1,))[1]
 
 
-def noise_recall(truth: np.ndarray, positions: np.ndarray, dimension: int) -> float:
-    """Mean over many seeded draws of unit vectors that know nothing of the sensors."""
+def random_weight_recalls(queries, places, recipe: str, recall) -> dict[str, float]:
+    """The demo's own network before it has learnt anything, its image trunk included."""
+    encoder = random_encoder(recipe)
+    vectors = {
+        (name, sensor): np.array([encoder.describe(moment.frame, sensor).vector for moment in moments])
+        for name, moments in (("query", queries), ("map", places))
+        for sensor in ("camera", "lidar")
+    }
+    return {mode: recall(vectors["query", query], vectors["map", against]) for mode, (query, against) in MODES.items()}
+
+
+def random_encoder(recipe: str) -> Encoder:
+    recipe = read_recipe(find_recipe(recipe))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Encoder(Model(recipe, build_model(recipe), "random"), torch.device("cpu"))
+
+
+def shuffled_map_recall(answers: list[Answer], positions: np.ndarray) -> float:
+    """recall@1 of the answers that were given, if the map's places had changed seats. positions: [N, 3].
+
+    Near chance for a sound evaluation, whatever the model: NaN without an answer to a known place.
+    """
+    known = [answer for answer in answers if answer.is_known and answer.place_id is not None]
+    if not known:
+        return float("nan")
+    truth = np.array([answer.truth[:3, 3] for answer in known])
+    chosen = np.array([answer.place_id for answer in known])
     random = np.random.default_rng(0)
-    draws = [
-        nearest_recall(unit_vectors(random, len(truth), dimension), unit_vectors(random, len(positions), dimension),
-                       truth, positions)
-        for _ in range(NOISE_ROUNDS)
-    ]  # fmt: skip
-    return float(np.mean(draws))
-
-
-def unit_vectors(random: np.random.Generator, count: int, dimension: int) -> np.ndarray:
-    vectors = random.standard_normal((count, dimension)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    radius_m = known[0].radius_m
+    gaps = [
+        np.linalg.norm(truth - positions[random.permutation(len(positions))[chosen]], axis=1) for _ in range(ROUNDS)
+    ]
+    return float(np.mean(np.array(gaps) <= radius_m))
 
 
 def thumbnails(moments: list[Moment]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The report's pictures: matches drawn between the drives, latency, and examples a person can judge. PNG files."""
+"""The report's pictures: matches drawn on the map, latency, and examples a person can judge. PNG files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,14 +7,15 @@ import cv2
 import matplotlib
 import numpy as np
 
-from .record import MODES, RADIUS_M, Answer, DemoRun
+from .record import MODES, Answer, DemoRun
 
 matplotlib.use("Agg")  # no display needed; must come before pyplot
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-RIGHT, WRONG, MAP, QUERY = "#1a936f", "#d1495b", "#8d99ae", "#1d3557"  # told apart by colour-blind people too
+# Told apart by colour-blind people too.
+RIGHT, WRONG, MAP, QUERY, UNKNOWN = "#1a936f", "#d1495b", "#c3c9d4", "#1d3557", "#e9b44c"
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -29,7 +30,7 @@ STYLE = {
     "savefig.dpi": 150,
 }
 # Positions farther apart than this in time order belong to another drive.
-DRIVE_GAP_M = 100.0
+DRIVE_GAP_M = 30.0
 BIRDS_EYE_M = 40.0
 
 
@@ -66,84 +67,51 @@ def pick_examples(answers: list[Answer]) -> list[Answer]:
     return [kind[len(kind) // 2] for kind in kinds if kind]
 
 
-# --- matches between the drives ---------------------------------------------------------------------------------------
+# --- matches on the map -----------------------------------------------------------------------------------------------
 
 
 def draw_matches(run: DemoRun, path: Path) -> Path:
-    """One panel per mode: the map's drives below, the query drives above, a line for every answer."""
-    figure, axes = plt.subplots(2, 2, figsize=(10.5, 7.2), layout="constrained")
-    layout = DriveLayout(run.place_map.poses[:, :3, 3])
+    """One panel per mode: the map from above, every query where it truly was, a line to the place it was taken for."""
+    places = run.place_map.poses[:, :2, 3]
+    figure, axes = plt.subplots(2, 2, figsize=(10.5, 8.4), layout="constrained", sharex=True, sharey=True)
     for axis, mode in zip(axes.flat, MODES, strict=True):
-        draw_mode(axis, layout, mode, [answer for answer in run.answers_of(mode) if not answer.is_refusal])
+        draw_mode(axis, places, mode, [answer for answer in run.answers_of(mode) if not answer.is_refusal])
     handles = [
-        plt.Line2D([], [], color=MAP, marker="o", markersize=4, lw=1.5, label="map"),
-        plt.Line2D([], [], color=QUERY, marker="o", markersize=4, lw=0, label="query"),
-        plt.Line2D([], [], color=RIGHT, lw=1.5, label=f"right (within {RADIUS_M:g} m)"),
-        plt.Line2D([], [], color=WRONG, lw=1.5, label="wrong"),
+        plt.Line2D([], [], color=MAP, lw=2.5, label="mapped drive"),
+        plt.Line2D([], [], color=RIGHT, marker="o", markersize=5, lw=0, label="right, believed"),
+        plt.Line2D([], [], color=RIGHT, marker="o", markersize=5, lw=0, mfc="white", label="right, not believed"),
+        plt.Line2D([], [], color=WRONG, marker="o", markersize=5, lw=1.0, label="wrong, believed"),
+        plt.Line2D([], [], color=QUERY, marker="o", markersize=5, lw=0, mfc="white", label="wrong, not believed"),
+        plt.Line2D([], [], color=UNKNOWN, lw=6, alpha=0.35, label="not on the map"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path)
     plt.close(figure)
     return path
 
 
-class DriveLayout:
-    """Where each drive is drawn: drives lie a kilometre apart, so each gets a cell of its own at one common scale.
-
-    A position keeps its shape within the drive; queries are drawn `LIFT` above the map, so that match lines show.
-    """
-
-    COLUMNS = 3
-    LIFT = 0.32
-
-    def __init__(self, places: np.ndarray):
-        """places: [N, 3] positions in recording order."""
-        starts = np.flatnonzero(np.linalg.norm(np.diff(places, axis=0), axis=1) > DRIVE_GAP_M) + 1
-        self.drives = np.split(places, starts)
-        self.centers = np.array([(drive.min(axis=0) + drive.max(axis=0)) / 2 for drive in self.drives])
-        largest = max(float(np.ptp(drive[:, :2], axis=0).max()) for drive in self.drives)
-        self.scale = 0.62 / max(largest, 1.0)
-        self.axes = [main_axis(drive) for drive in self.drives]
-
-    def drive_of(self, position: np.ndarray) -> int:
-        return int(np.linalg.norm(self.centers - position, axis=1).argmin())
-
-    def place(self, position: np.ndarray, lift: float = 0.0) -> np.ndarray:
-        """Position [3] in metres -> drawing coordinates [2]; drives run from left to right, sideways is exaggerated."""
-        drive = self.drive_of(position)
-        along = self.axes[drive] @ (position - self.centers[drive])[:2]
-        column, row = drive % self.COLUMNS, drive // self.COLUMNS
-        return np.array([column, -row * 1.0]) + self.scale * along + np.array([0.0, lift])
-
-
-def main_axis(drive: np.ndarray) -> np.ndarray:
-    """[2, 2] rotation that turns the drive's direction of travel to the right."""
-    direction = drive[-1, :2] - drive[0, :2]
-    length = np.linalg.norm(direction)
-    x, y = direction / length if length > 1e-6 else np.array([1.0, 0.0])
-    return np.array([[x, y], [-y, x]])
-
-
-def draw_mode(axis: Axes, layout: DriveLayout, mode: str, answers: list[Answer]) -> None:
-    for number, drive in enumerate(layout.drives):
-        path = np.array([layout.place(position) for position in drive])
-        axis.plot(*path.T, color=MAP, marker="o", markersize=3.5, lw=1.5, zorder=2)
-        axis.text(path[:, 0].mean(), path[:, 1].min() - 0.1, f"drive {number}", ha="center", va="top", color="#4a5568",
-                  fontsize=8)  # fmt: skip
+def draw_mode(axis: Axes, places: np.ndarray, mode: str, answers: list[Answer]) -> None:
+    axis.plot(*with_gaps(places).T, color=MAP, lw=2.5, zorder=1)
     for answer in sorted(answers, key=lambda entry: entry.is_right):
-        query = layout.place(answer.truth[:3, 3], layout.LIFT)
-        if answer.place is not None:
-            ends = np.array([query, layout.place(answer.place[:3, 3])])
-            color, width = (RIGHT, 1.3) if answer.is_right else (WRONG, 0.8)
-            axis.plot(*ends.T, color=color, lw=width, alpha=0.9, zorder=3 if answer.is_right else 1)
-        axis.plot(*query, color=QUERY, marker="o", markersize=3.5, zorder=4)
-    right = sum(answer.is_right for answer in answers)
+        here = answer.truth[:2, 3]
+        if not answer.is_known:
+            axis.plot(*here, color=UNKNOWN, marker="o", markersize=11, alpha=0.35, mew=0, zorder=0)
+        if answer.is_accepted and not answer.is_right:
+            axis.plot(*np.array([here, answer.place[:2, 3]]).T, color=WRONG, lw=0.6, alpha=0.6, zorder=2)
+        color = RIGHT if answer.is_right else WRONG if answer.is_accepted else QUERY
+        axis.plot(*here, color=color, marker="o", markersize=4, mfc=color if answer.is_accepted else "white", zorder=3)
+    known = [answer for answer in answers if answer.is_known]
+    right = sum(answer.is_right for answer in known)
     query, against = MODES[mode]
-    axis.set_title(f"{mode}: {query} against {against} map, {right} of {len(answers)} right")
-    axis.set_xlim(-0.5, layout.COLUMNS - 0.5)
-    rows = -(-len(layout.drives) // layout.COLUMNS)
-    axis.set_ylim(-(rows - 1) - 0.4, 0.6)
-    axis.axis("off")
+    axis.set_title(f"{mode}: {query} on {against} map, {right} of {len(known)} right")
+    axis.set_aspect("equal")
+    axis.set_xlabel("metres")
+
+
+def with_gaps(places: np.ndarray) -> np.ndarray:
+    """Positions [N, 2] with a row of NaN wherever the drive jumps, so that no line is drawn there."""
+    jumps = np.flatnonzero(np.linalg.norm(np.diff(places, axis=0), axis=1) > DRIVE_GAP_M) + 1
+    return np.insert(places.astype(np.float64), jumps, np.nan, axis=0)
 
 
 # --- latency ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 from ..core.datatypes import Status
 from ..core.geometry import pose_from_vector
 from ..core.place_map import PlaceMap
+from .data import Moment
 
 # Query sensor to map sensor, in the words of the VXP paper: 2D is the camera, 3D the LiDAR.
 MODES = {
@@ -18,24 +19,13 @@ MODES = {
     "2D-3D": ("camera", "lidar"),
     "3D-2D": ("lidar", "camera"),
 }
-# An answer within this many metres is right: the frames of the sample are about a metre apart.
-RADIUS_M = 2.5
-
-
-@dataclass(frozen=True)
-class Moment:
-    """One recorded frame with its truth. image: [H, W, 3] uint8. points: [N, 3] float32 in the base frame."""
-
-    stamp_ns: int
-    T_map_base: np.ndarray
-    image: np.ndarray
-    points: np.ndarray
 
 
 @dataclass(frozen=True)
 class Answer:
     """One PlaceCandidates message. truth and place: [4, 4] T_map_base of the query and of the best candidate (None
-    without a candidate). end_to_end_ms: from the player's publish of the frame's last message to the receipt here."""
+    without a candidate). radius_m: a candidate is right within so many metres of the truth; is_known: the map has such
+    a place. end_to_end_ms: from the player's publish of the frame's last message to the receipt here."""
 
     mode: str
     stamp_ns: int
@@ -45,6 +35,8 @@ class Answer:
     place: np.ndarray | None
     distance: float
     end_to_end_ms: float
+    radius_m: float
+    is_known: bool
     candidates: int = 0
 
     @property
@@ -54,7 +46,12 @@ class Answer:
 
     @property
     def is_right(self) -> bool:
-        return self.error_m <= RADIUS_M
+        return self.error_m <= self.radius_m
+
+    @property
+    def is_accepted(self) -> bool:
+        """The node believes its best candidate."""
+        return self.status == Status.OK
 
     @property
     def is_refusal(self) -> bool:
@@ -120,18 +117,35 @@ def read_sent(path: Path, topics: tuple[str, ...]) -> dict[int, int]:
     return sent
 
 
-def make_answer(mode: str, line: dict, sent: dict[int, int], truth: dict[int, np.ndarray]) -> Answer:
-    """One line of the recorder beside what was sent ({stamp_ns: monotonic_ns}) and the truth ({stamp_ns: [4, 4]})."""
+@dataclass(frozen=True)
+class Truth:
+    """What the answers are held against. poses: {stamp_ns: [4, 4] T_map_base} of the queries; places: [N, 3] positions
+    of the map's places."""
+
+    poses: dict[int, np.ndarray]
+    places: np.ndarray
+    radius_m: float
+
+    def is_known(self, stamp_ns: int) -> bool:
+        """The map has a place within the radius of this query."""
+        gaps = np.linalg.norm(self.places - self.poses[stamp_ns][:3, 3], axis=1)
+        return bool((gaps <= self.radius_m).any())
+
+
+def make_answer(mode: str, line: dict, sent: dict[int, int], truth: Truth) -> Answer:
+    """One line of the recorder beside what was sent ({stamp_ns: monotonic_ns}) and the truth."""
     stamp_ns = line["stamp_ns"]
     best = line["candidates"][0] if line["candidates"] else None
     return Answer(
         mode=mode,
         stamp_ns=stamp_ns,
         status=line["status"],
-        truth=truth[stamp_ns],
+        truth=truth.poses[stamp_ns],
         place_id=best["place_id"] if best else None,
         place=pose_from_vector(best["pose"]) if best else None,
         distance=best["distance"] if best else float("inf"),
         end_to_end_ms=(line["monotonic_ns"] - sent[stamp_ns]) / 1e6,
+        radius_m=truth.radius_m,
+        is_known=truth.is_known(stamp_ns),
         candidates=len(line["candidates"]),
     )

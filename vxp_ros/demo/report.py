@@ -8,7 +8,7 @@ import jinja2
 import numpy as np
 
 from .pictures import Pictures
-from .record import MODES, RADIUS_M, DemoRun
+from .record import MODES, DemoRun
 from .template import TEMPLATE
 
 # In the order in which a frame meets them; whatever else a node measures comes after.
@@ -28,7 +28,6 @@ def write_report(run: DemoRun, pictures: Pictures, path: Path) -> None:
     html = environment.from_string(TEMPLATE).render(
         summary=run.summary,
         modes=MODES,
-        radius=RADIUS_M,
         pictures=pictures,
         stages=stage_names(run.summary),
         roles=ROLES,

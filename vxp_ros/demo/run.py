@@ -16,18 +16,19 @@ from pathlib import Path
 import yaml
 
 from ..core.errors import VxpError
-from ..core.geometry import pose_to_vector
 from ..core.json_file import write_json
 from ..core.map_store import load_map, path_of_map
 from ..core.model_store import init_model
+from ..core.place_map import PlaceMap
 from ..core.resources import find_config
-from .bags import MAP_FRAMES, QUERY_FRAMES, extrinsics, find_kitti, write_bag
 from .controls import control_recalls
+from .data import DemoData, extrinsics, frame_rate, make_town, read_bags
 from .pictures import draw_all
 from .processes import Child, Processes, interruptible
-from .record import MODES, DemoRun, Moment, Recording, make_answer, read_sent
+from .record import MODES, DemoRun, Recording, Truth, make_answer, read_sent
 from .report import write_report
 from .summary import Replay, check, summarise
+from .unknown import distance_limit
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +36,13 @@ RECIPE = "vxp_lite"
 MAP_NAME = "demo"
 MARKER = ".vxp_demo"
 # Everything that a run leaves in its folder; nothing else there is ever deleted.
-PARTS = ("bags", "logs", "maps", "model", "pictures", "parameters.yaml", "report.html", "summary.json")
+PARTS = ("town", "logs", "maps", "model", "pictures", "parameters.yaml", "report.html", "summary.json")
 REMAPPINGS = ("image:=/camera/image_raw", "camera_info:=/camera/camera_info", "points:=/points", "odom:=/odom")
-# The mapper describes every frame by both sensors; at the recorded 5 Hz two cores would have to drop some.
-MAPPING_RATE = 0.4
+# Frames per second that two cores can bear: the mapper describes each by both sensors, the localizer by one.
+MAPPING_HZ, QUERY_HZ = 2.0, 4.0
 SENSOR_TOPICS = ("/camera/image_raw", "/points")
+# The field's usual radius for places 5 m apart.
+RADIUS_M = 10.0
 START_TIMEOUT_S, REPLAY_TIMEOUT_S, SETTLE_TIMEOUT_S = 90.0, 180.0, 30.0
 
 
@@ -59,21 +62,26 @@ class Workspace:
         self.seconds[name] = time.monotonic() - start
 
 
-def run_demo(out: Path) -> dict:
-    """Run the whole demo into the folder `out`; returns what summary.json holds. Raises VxpError when it fails."""
-    root = find_kitti()
+def run_demo(out: Path, bags: tuple[Path, Path] | None = None, radius_m: float = RADIUS_M) -> dict:
+    """Run the whole demo into the folder `out`; returns what summary.json holds. Raises VxpError when it fails.
+
+    bags: one to make the map from and one to ask with; None: a synthetic town's. radius_m: an answer is right within so
+    many metres of the truth.
+    """
     out = prepare_folder(out)
     space = Workspace(out, out / "model")
     with interruptible():
-        with space.phase("model and bags"):
+        with space.phase("data"):
+            data = make_town(out / "town") if bags is None else read_bags(*bags, f"bags {bags[0]} and {bags[1]}")
+        with space.phase("model"):
             model_id = init_model(RECIPE, space.model)
-            places = write_bag(root, MAP_FRAMES, out / "bags" / "map")
-            queries = write_bag(root, QUERY_FRAMES, out / "bags" / "query")
-            write_parameters(root, space)
+            write_parameters(data, space)
         with Processes(out / "logs", ros_environment(out)) as processes:
-            replays = [build_map(space, processes), *(localize(space, processes, mode) for mode in MODES)]
+            mapping = build_map(space, processes, data)
+            place_map = load_map(path_of_map(out / "maps", MAP_NAME))
+            replays = [mapping, *(localize(space, processes, data, place_map, mode) for mode in MODES)]
         with space.phase("report"):
-            return report(space, model_id, places, queries, replays)
+            return report(space, model_id, data, place_map, replays, radius_m)
 
 
 def prepare_folder(out: Path) -> Path:
@@ -104,39 +112,41 @@ def ros_environment(out: Path) -> dict[str, str]:
     }
 
 
-def write_parameters(root: Path, space: Workspace) -> None:
+def write_parameters(data: DemoData, space: Workspace) -> None:
     """One YAML file for both nodes: everything in the bag is wanted, and the extrinsics of the recording car."""
-    poses = {sensor: pose_to_vector(T) for sensor, T in extrinsics(root).items()}
     parameters = {
         "use_sim_time": True,
         "model.weights": str(space.model),
         "map.root": str(space.out / "maps"),
         "input.max_rate": 0.0,
         "qos.sensor_depth": 10,  # as in the bag: a node that is kept from the CPU for 2 s loses nothing
-        "extrinsics.lidar": poses["lidar"],
-        "extrinsics.cameras": poses["camera"],
+        **extrinsics(data.places[0]),
     }
     (space.out / "parameters.yaml").write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
 
 
-def build_map(space: Workspace, processes: Processes) -> Replay:
+def build_map(space: Workspace, processes: Processes, data: DemoData) -> Replay:
     """Replay the first bag to the mapper, which saves its map when it is interrupted."""
     arguments = [f"keyframe.save_as:={MAP_NAME}", "keyframe.min_travel:=0.0"]
+    rate = MAPPING_HZ / frame_rate(data.places)
     with space.phase("mapping"):
-        return replay(space, processes, "mapping", "mapper", space.out / "bags" / "map", arguments, MAPPING_RATE)
+        return replay(space, processes, "mapping", "mapper", data.map_bag, arguments, rate)
 
 
-def localize(space: Workspace, processes: Processes, mode: str) -> Replay:
+def localize(space: Workspace, processes: Processes, data: DemoData, place_map: PlaceMap, mode: str) -> Replay:
     """Replay the second bag to a fresh localizer that matches as `mode` says."""
     query, against = MODES[mode]
     path = path_of_map(space.out / "maps", MAP_NAME)
-    arguments = [f"map.path:={path}", f"match.query:={query}", f"match.against:={against}"]
+    limit = distance_limit(place_map, query, against)
+    arguments = [f"map.path:={path}", f"match.query:={query}", f"match.against:={against}",
+                 f"match.max_distance:={limit:.6f}"]  # fmt: skip
     with space.phase(mode):
-        return replay(space, processes, mode, "localizer", space.out / "bags" / "query", arguments)
+        rate = QUERY_HZ / frame_rate(data.queries)
+        return replay(space, processes, mode, "localizer", data.query_bag, arguments, rate)
 
 
 def replay(
-    space: Workspace, processes: Processes, name: str, node: str, bag: Path, arguments: list[str], rate: float = 1.0
+    space: Workspace, processes: Processes, name: str, node: str, bag: Path, arguments: list[str], rate: float
 ) -> Replay:
     """Start node, recorder and player, wait until every frame has become an answer or a drop, stop them in order."""
     log = space.out / "logs"
@@ -147,7 +157,7 @@ def replay(
     )
     processes.wait_until(lambda: recording.update().is_ready, START_TIMEOUT_S, f"the {node} to come up")
     player = processes.start(
-        f"{name}.player", "vxp_ros.ros.bag_player", bag, "--rate", str(rate), "--clock", "100",
+        f"{name}.player", "vxp_ros.ros.bag_player", bag, "--rate", f"{rate:.3f}", "--clock", "100",
         "--wait-for-subscribers", "--log", sent_log,
     )  # fmt: skip
     processes.finish(player, REPLAY_TIMEOUT_S)
@@ -168,20 +178,21 @@ def start_node(space: Workspace, processes: Processes, name: str, node: str, arg
     )  # fmt: skip
 
 
-def report(space: Workspace, model_id: str, places: list[Moment], queries: list[Moment], replays: list[Replay]) -> dict:
+def report(
+    space: Workspace, model_id: str, data: DemoData, place_map: PlaceMap, replays: list[Replay], radius_m: float
+) -> dict:
     """Numbers first, so that they are there to look at even when the run turns out to be a failure."""
-    place_map = load_map(path_of_map(space.out / "maps", MAP_NAME))
-    truth = {moment.stamp_ns: moment.T_map_base for moment in queries}
+    poses = {moment.stamp_ns: moment.T_map_base for moment in data.queries}
+    truth = Truth(poses, place_map.poses[:, :3, 3], radius_m)
     answers = [
         make_answer(result.name, line, result.sent, truth)
         for result in replays[1:]
         for line in result.recording.answers
     ]
-    dimension = len(next(iter(place_map.place(0).descriptors.values())))
-    controls = control_recalls(queries, places, dimension)
-    summary = summarise(model_id, place_map, places, queries, replays, answers, controls, space.seconds)
+    controls = control_recalls(data.queries, data.places, RECIPE, radius_m)
+    summary = summarise(model_id, place_map, data, replays, answers, controls, radius_m, space.seconds)
     write_json(space.out / "summary.json", summary)
     check(summary)
-    run = DemoRun(place_map, queries, answers, summary)
+    run = DemoRun(place_map, data.queries, answers, summary)
     write_report(run, draw_all(run, space.out / "pictures"), space.out / "report.html")
     return summary

@@ -14,18 +14,17 @@ from ..core.datatypes import Status
 from ..core.errors import VxpError
 from ..core.evaluate import distances_to_places, percentiles, recall_at_k
 from ..core.place_map import PlaceMap
+from .controls import shuffled_map_recall
+from .data import DemoData, Moment, frame_rate
 from .processes import Child
-from .record import MODES, RADIUS_M, Answer, Moment, Recording
+from .record import MODES, Answer, Recording
 
 SENSORS = ("camera", "lidar")
 PACKAGES = ("torch", "spconv", "faiss-cpu", "numpy", "opencv-python-headless", "ros-rclpy", "ros-rmw-fastrtps-cpp")
 CAVEATS = (
     "The model is untrained apart from its ImageNet image trunk: no trained weights ship yet.",
-    "Frames of the map and of the queries are a tenth of a second apart, so a high recall of one sensor against itself "
-    "proves the pipeline, not the quality of the descriptors.",
     "Between camera and LiDAR an untrained model can only be expected to guess: recall near chance.",
 )
-LICENCE = "KITTI odometry benchmark (Geiger et al., CVPR 2012), CC BY-NC-SA 3.0."
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,11 @@ class Replay:
 def summarise(
     model_id: str,
     place_map: PlaceMap,
-    places: list[Moment],
-    queries: list[Moment],
+    data: DemoData,
     replays: list[Replay],
     answers: list[Answer],
-    controls: dict[str, float],
+    controls: dict,
+    radius_m: float,
     seconds: dict[str, float],
 ) -> dict:
     """All numbers of a run; nothing is judged here. replays: the mapping first, then one per mode."""
@@ -73,10 +72,18 @@ def summarise(
         "frames_sent": {"map": len(replays[0].sent), "query": sum(len(replay.sent) for replay in replays[1:])},
         "queries_answered": sum(answer.place is not None for answer in answers),
         "candidates": sum(answer.candidates for answer in answers),
-        "recall_at_1": {mode: recall_at_1(given, asked(queries, given), positions) for mode, given in by_mode.items()},
-        "recall_at_1_of_all_sent": {mode: recall_at_1(given, queries, positions) for mode, given in by_mode.items()},
-        "recall_radius_m": RADIUS_M,
-        "controls": controls,
+        "recall_at_1": {
+            mode: recall_at_1(given, asked(data.queries, given), positions, radius_m) for mode, given in by_mode.items()
+        },
+        "recall_at_1_of_all_sent": {
+            mode: recall_at_1(given, data.queries, positions, radius_m) for mode, given in by_mode.items()
+        },
+        "recall_radius_m": radius_m,
+        "verdicts": {mode: verdicts(given) for mode, given in by_mode.items()},
+        "controls": {
+            **controls,
+            "shuffled_map": {mode: shuffled_map_recall(given, positions) for mode, given in by_mode.items()},
+        },
         "chance": controls["chance"],
         "accounting": rows,
         "balanced": all(row["balanced"] for row in rows.values()),
@@ -87,12 +94,12 @@ def summarise(
         "rss_mb": {child.name: child.rss_mb for replay in replays for child in replay.children},
         "seconds": dict(seconds),
         "data": {
-            "name": "KITTI odometry 00 to 05",
-            "licence": LICENCE,
-            "map_frames": len(places),
-            "query_frames": len(queries),
-            "rate_hz": recorded_rate(queries),
+            "name": data.name,
+            "map_frames": len(data.places),
+            "query_frames": len(data.queries),
+            "recorded_hz": frame_rate(data.queries),
         },
+        "replay_hz": replay_rate(replays[-1]),
         "caveats": list(CAVEATS),
         "versions": versions(),
     }
@@ -134,13 +141,28 @@ def adds_up(row: dict) -> bool:
     return row["in_flight"] == 0 and row["received"] == row["processed"] + sum(row["dropped"].values())
 
 
-def recall_at_1(answers: list[Answer], queries: list[Moment], positions: np.ndarray) -> float:
-    """Share of right answers among `queries`; one without an answer counts as wrong."""
+def verdicts(answers: list[Answer]) -> dict[str, dict[str, int]]:
+    """What the node believed, by what the truth is: a place of the map, or one that the map does not have."""
+    counts = {}
+    for name, is_known in (("known", True), ("unknown", False)):
+        rows = [answer for answer in answers if answer.is_known == is_known and not answer.is_refusal]
+        accepted = [answer for answer in rows if answer.is_accepted]
+        counts[name] = {
+            "queries": len(rows),
+            "accepted_right": sum(answer.is_right for answer in accepted),
+            "accepted_wrong": sum(not answer.is_right for answer in accepted),
+            "rejected": len(rows) - len(accepted),
+        }
+    return counts
+
+
+def recall_at_1(answers: list[Answer], queries: list[Moment], positions: np.ndarray, radius_m: float) -> float:
+    """Share of right best candidates among `queries` to known places; one without an answer counts as wrong."""
     errors = {answer.stamp_ns: answer.error_m for answer in answers}
     truth = np.array([moment.T_map_base[:3, 3] for moment in queries]).reshape(-1, 3)
     nearest = distances_to_places(truth, positions).min(axis=1)
     rows = np.array([errors.get(moment.stamp_ns, np.inf) for moment in queries]).reshape(-1, 1)
-    return recall_at_k(rows, nearest, RADIUS_M, (1,))[1]
+    return recall_at_k(rows, nearest, radius_m, (1,))[1]
 
 
 def asked(queries: list[Moment], answers: list[Answer]) -> list[Moment]:
@@ -170,10 +192,9 @@ def end_to_end(answers: list[Answer]) -> dict[str, float]:
     return percentiles(answer.end_to_end_ms for answer in answers if answer.place is not None)
 
 
-def recorded_rate(moments: list[Moment]) -> float:
-    """Frames per second within a drive: the median, which the pauses between drives do not move."""
-    stamps = np.array([moment.stamp_ns for moment in moments])
-    return float(1e9 / np.median(np.diff(stamps)))
+def replay_rate(replay: Replay) -> float:
+    """Frames per second as the player published them."""
+    return float(1e9 / np.median(np.diff(sorted(replay.sent.values()))))
 
 
 def versions() -> dict[str, str]:

@@ -59,24 +59,39 @@ frames accounted for</div>
 <div class="note">{% for sentence in summary.caveats %}{{ sentence }} {% endfor %}</div>
 
 <h2>Is the answer right?</h2>
-<p>Recall@1: the share of the answered queries whose best candidate lies within {{ radius }} m of the truth. Read it
-next to the controls: what chance, descriptors of pure noise and grey pictures of 8 x 16 pixels (camera on both sides)
-reach on the same frames.</p>
+<p>Recall@1: the share of the answered queries to known places whose best candidate lies within
+{{ summary.recall_radius_m | number }} m of the truth. Read it next to the controls on the same frames: pure chance, the
+same answers on a map whose places were shuffled, the same network with random weights, and grey pictures of 8 x 16
+pixels (camera on both sides).</p>
 <div class="scroll"><table>
 <tr><th>mode</th><th>query</th><th>map</th><th>answered</th><th>recall@1</th>
-<th>chance</th><th>noise</th><th>8 x 16 pictures</th></tr>
+<th>chance</th><th>shuffled map</th><th>random weights</th><th>8 x 16 pictures</th></tr>
 {% for mode, pair in modes.items() %}
 <tr><td><b>{{ mode }}</b></td><td>{{ pair[0] }}</td><td>{{ pair[1] }}</td>
 <td>{{ summary.accounting[mode].answered }} of {{ summary.accounting[mode].sent }}</td>
 <td><b>{{ summary.recall_at_1[mode] | percent }}</b></td><td>{{ summary.controls.chance | percent }}</td>
-<td>{{ summary.controls.noise_descriptors | percent }}</td>
-<td>{{ summary.controls.thumbnails_8x16 | percent }}</td></tr>
+<td>{{ summary.controls.shuffled_map[mode] | percent }}</td>
+<td>{{ summary.controls.random_weights[mode] | percent }}</td>
+<td>{{ summary.controls.thumbnails_8x16 | percent if mode == "2D-2D" else "" }}</td></tr>
 {% endfor %}
 </table></div>
-<figure><img src="{{ pictures.matches | picture }}" alt="Match lines between query drives and the map, per mode">
-<figcaption>Each dot above is a query, each dot below a place of the map; a line joins a query and its best candidate.
-The drives lie a kilometre apart and are drawn side by side, turned so that they run to the right. Frames that the node
-dropped are left out.</figcaption></figure>
+<figure><img src="{{ pictures.matches | picture }}" alt="Every query on the map, per mode">
+<figcaption>The map from above. Each dot is a query where it truly was; filled dots are answers that the node believed.
+A red line leads to the wrong place that a query was taken for.</figcaption></figure>
+
+<h2>Does it know what it does not know?</h2>
+<p>A query is unknown when no place of the map lies within {{ summary.recall_radius_m | number }} m. The node answers
+"no match" when the best descriptor is farther away than the map's own wrong matches usually are; that limit comes from
+the map alone.</p>
+<div class="scroll"><table>
+<tr><th>mode</th><th>known places</th><th>believed, right</th><th>believed, wrong</th><th>no match</th>
+<th>unknown places</th><th>no match</th><th>believed, wrong</th></tr>
+{% for mode in modes %}{% set known = summary.verdicts[mode].known %}{% set unknown = summary.verdicts[mode].unknown %}
+<tr><td><b>{{ mode }}</b></td><td>{{ known.queries }}</td><td>{{ known.accepted_right }}</td>
+<td>{{ known.accepted_wrong }}</td><td>{{ known.rejected }}</td>
+<td>{{ unknown.queries }}</td><td>{{ unknown.rejected }}</td><td>{{ unknown.accepted_wrong }}</td></tr>
+{% endfor %}
+</table></div>
 
 <h2>Examples</h2>
 <p>For each mode the middle one of the right and of the wrong answers, if there are such; none is chosen by hand.</p>
@@ -93,7 +108,7 @@ dropped are left out.</figcaption></figure>
 
 <h2>How fast?</h2>
 <p>End to end: from the player's publishing of a frame's last message to the receipt of the answer in the recorder, at
-the recorded rate of {{ summary.data.rate_hz | number(1) }} frames per second on {{ summary.versions.cpu_cores }} CPU
+{{ summary.replay_hz | number(1) }} frames per second on {{ summary.versions.cpu_cores }} CPU
 cores. Stages: as the localizer reports them in /diagnostics. Milliseconds, median and 95th percentile.</p>
 <div class="scroll"><table>
 <tr><th></th>{% for mode in modes %}<th colspan="2">{{ mode }}</th>{% endfor %}</tr>
@@ -142,7 +157,7 @@ memory.</p>
 <tr><td>{{ name | replace("_", " ") if name != "vxp_ros" else name }}</td><td class="text">{{ value }}</td></tr>
 {% endfor %}
 </table></div>
-<p class="soft">Sensor data: {{ summary.data.licence }} Numbers: summary.json beside this page; logs of all processes:
+<p class="soft">Sensor data: {{ summary.data.name }}. Numbers: summary.json beside this page; logs of all processes:
 logs/.</p>
 </body>
 </html>

@@ -1,0 +1,35 @@
+"""The demo's two bags, read back with their truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vxp_ros.core.errors import SourceError
+from vxp_ros.demo.data import extrinsics, frame_rate, read_moments
+from vxp_ros.sources.bag_writer import BagWriter
+
+
+def write(path, moments):
+    with BagWriter(path) as bag:
+        for moment in moments:
+            bag.write_frame(moment.frame)
+    return path
+
+
+def test_moments_come_back_with_pose_picture_and_points(places, tmp_path):
+    found = read_moments(write(tmp_path / "bag", places))
+    assert [moment.stamp_ns for moment in found] == [place.stamp_ns for place in places]
+    for moment, place in zip(found, places, strict=True):
+        assert np.allclose(moment.T_map_base, place.T_map_base)
+        assert np.array_equal(moment.image, place.image)
+        assert np.allclose(moment.points, place.points, atol=1e-5)
+    assert frame_rate(found) == pytest.approx(1.0)
+    assert extrinsics(found[0])["extrinsics.lidar"] == pytest.approx([0, 0, 0, 0, 0, 0, 1])
+
+
+def test_a_bag_without_poses_or_extrinsics_is_refused(places, tmp_path):
+    for name, change in (("poses", {"T_odom_base": None}), ("extrinsics", {"T_base_lidar": None})):
+        moments = [replace(place, frame=replace(place.frame, **change)) for place in places]
+        with pytest.raises(SourceError, match="demo needs"):
+            read_moments(write(tmp_path / name, moments))
