@@ -33,14 +33,6 @@ def make_test_profile() -> Path:
 os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(make_test_profile())
 
 
-def pytest_collection_modifyitems(items):
-    """Real nodes on a real middleware share the computer with whatever else runs on it: a test that fails gets one more
-    try, and the run shows it (R). A defect fails twice."""
-    for item in items:
-        if item.get_closest_marker("ros"):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
 @pytest.fixture(params=FLAVOURS)
 def kind(request):
     """Makes sensor messages, as rclpy's classes and as plain objects."""
