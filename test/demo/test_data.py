@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vxp_ros.core.errors import SourceError
-from vxp_ros.demo.data import extrinsics, frame_rate, read_moments
+from vxp_ros.demo.data import frame_rate, read_moments, rig_parameters
 from vxp_ros.sources.bag_writer import BagWriter
 
 
@@ -25,7 +25,17 @@ def test_moments_come_back_with_pose_picture_and_points(places, tmp_path):
         assert np.array_equal(moment.image, place.image)
         assert np.allclose(moment.points, place.points, atol=1e-5)
     assert frame_rate(found) == pytest.approx(1.0)
-    assert extrinsics(found[0])["extrinsics.lidar"] == pytest.approx([0, 0, 0, 0, 0, 0, 1])
+    parameters = rig_parameters(tmp_path / "bag", found[0])
+    assert parameters["extrinsics.lidar"] == pytest.approx([0, 0, 0, 0, 0, 0, 1])
+    assert parameters["input.image_transport"] == "raw"
+
+
+def test_compressed_pictures_are_asked_for_as_such(places, tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for place in places:
+            bag.write_frame(place.frame, compressed=True)
+    found = read_moments(tmp_path / "bag")
+    assert rig_parameters(tmp_path / "bag", found[0])["input.image_transport"] == "compressed"
 
 
 def test_a_bag_without_poses_or_extrinsics_is_refused(places, tmp_path):

@@ -23,6 +23,7 @@ BROUGHT_BY = {
     **dict.fromkeys(("numpy", "torch", "safetensors", "yaml", "cv2", "typer", "rich", "rosbags"), "vxp_ros"),
     **dict.fromkeys(("spconv", "faiss"), "'vxp_ros[cpu]' (or [cuda])"),
     **dict.fromkeys(("jinja2", "matplotlib", "psutil"), "'vxp_ros[demo]'"),
+    **dict.fromkeys(("numba", "embreex"), "'vxp_ros[town]'"),
 }
 PACKAGES = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "faiss": "faiss-cpu"}
 PLUGIN_GROUP = "vxp.commands"

@@ -47,6 +47,7 @@ class Frame:
     points: [N, 4] float32 x y z intensity in the LiDAR frame, finite. rings: [N] uint16 ring index, if the driver
     gives one. T_odom_base: where odometry saw the base at `stamp_ns`, if there is odometry. cameras: calibrations of
     cameras that gave no image this time; the LiDAR is described as a camera sees it, whether or not it took a picture.
+    times: [N] float32 seconds from the stamp at which each point was measured, where that is known.
     """
 
     stamp_ns: int
@@ -56,6 +57,7 @@ class Frame:
     T_base_lidar: np.ndarray | None = None
     T_odom_base: np.ndarray | None = None
     cameras: dict[str, Camera] = field(default_factory=dict)
+    times: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from ..sources.bag import BagSource
 TRUTH_TOPIC = "/ground_truth"
 # One clear day to map, another one to come back: rain, other cars, and a stretch of streets that the map has not seen.
 TOWN_SPLIT, MAP_DAY, QUERY_DAY = "town-demo", "sunny", "rain"
-SPACING_M = 5.0
+MAP_SPACING_M, QUERY_SPACING_M = 5.0, 10.0
+ROUTE_M = 400.0
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,13 @@ def make_town(folder: Path) -> DemoData:
     The map day's odometry is exact, as after SLAM; the query day's is not used. Only the query drive goes on through
     streets that the map has not seen.
     """
-    days = {MAP_DAY: ("--route", "main", "--odometry", "exact"), QUERY_DAY: ("--route", "both")}
+    days = {
+        MAP_DAY: ("--spacing", str(MAP_SPACING_M), "--route", "main", "--odometry", "exact"),
+        QUERY_DAY: ("--spacing", str(QUERY_SPACING_M), "--route", "both"),
+    }
     for day, options in days.items():
         command = [sys.executable, "-m", "vxp_ros.cli.main", "town", "--split", TOWN_SPLIT, "--layout", "bag",
-                   "--spacing", str(SPACING_M), "--days", day, *options, "--out", str(folder / day)]  # fmt: skip
+                   "--length", str(ROUTE_M), "--days", day, *options, "--out", str(folder / day)]  # fmt: skip
         if subprocess.run(command, check=False).returncode:
             raise VxpError("demo failed: the town could not be made; what `vxp town` printed says why")
     name = f"the synthetic town {TOWN_SPLIT}: map on a {MAP_DAY} day, queries on a day of {QUERY_DAY}"
@@ -91,10 +95,13 @@ def read_moments(bag: Path) -> list[Moment]:
     return [Moment(frame) for frame in frames]
 
 
-def extrinsics(moment: Moment) -> dict[str, list[float]]:
-    """The nodes' parameters for how the sensors sit on the base, as x y z qx qy qz qw."""
+def rig_parameters(bag: Path, moment: Moment) -> dict[str, object]:
+    """The nodes' parameters for a bag: how its images are packed, and how the sensors sit on the base (x y z qx qy qz
+    qw). moment: any of the bag."""
     frame = moment.frame
+    is_compressed = any(topic.endswith("/compressed") for topic in BagSource(bag).image_topics)
     return {
+        "input.image_transport": "compressed" if is_compressed else "raw",
         "extrinsics.lidar": pose_to_vector(frame.T_base_lidar),
         "extrinsics.cameras": pose_to_vector(first_image(frame).camera.T_base_camera),
     }

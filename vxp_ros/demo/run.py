@@ -22,12 +22,12 @@ from ..core.model_store import init_model
 from ..core.place_map import PlaceMap
 from ..core.resources import find_config
 from .controls import control_recalls
-from .data import DemoData, extrinsics, frame_rate, make_town, read_bags
+from .data import DemoData, frame_rate, make_town, read_bags, rig_parameters
 from .pictures import draw_all
 from .processes import Child, Processes, interruptible
 from .record import MODES, DemoRun, Recording, Truth, make_answer, read_sent
 from .report import write_report
-from .summary import Replay, check, summarise
+from .summary import Replay, account, check, check_accounting, summarise
 from .unknown import distance_limit
 
 logger = logging.getLogger(__name__)
@@ -36,11 +36,17 @@ RECIPE = "vxp_lite"
 MAP_NAME = "demo"
 MARKER = ".vxp_demo"
 # Everything that a run leaves in its folder; nothing else there is ever deleted.
-PARTS = ("town", "logs", "maps", "model", "pictures", "parameters.yaml", "report.html", "summary.json")
-REMAPPINGS = ("image:=/camera/image_raw", "camera_info:=/camera/camera_info", "points:=/points", "odom:=/odom")
+PARTS = ("town", "logs", "maps", "model", "pictures", "mapper.yaml", "localizer.yaml", "report.html", "summary.json")
+REMAPPINGS = (
+    "image:=/camera/image_raw",
+    "image/compressed:=/camera/image_raw/compressed",
+    "camera_info:=/camera/camera_info",
+    "points:=/points",
+    "odom:=/odom",
+)
 # Frames per second that two cores can bear: the mapper describes each by both sensors, the localizer by one.
 MAPPING_HZ, QUERY_HZ = 2.0, 4.0
-SENSOR_TOPICS = ("/camera/image_raw", "/points")
+SENSOR_TOPICS = ("/camera/image_raw", "/camera/image_raw/compressed", "/points")
 # The field's usual radius for places 5 m apart.
 RADIUS_M = 10.0
 START_TIMEOUT_S, REPLAY_TIMEOUT_S, SETTLE_TIMEOUT_S = 90.0, 180.0, 30.0
@@ -75,9 +81,11 @@ def run_demo(out: Path, bags: tuple[Path, Path] | None = None, radius_m: float =
             data = make_town(out / "town") if bags is None else read_bags(*bags, f"bags {bags[0]} and {bags[1]}")
         with space.phase("model"):
             model_id = init_model(RECIPE, space.model)
-            write_parameters(data, space)
+            write_parameters(space, "mapper", rig_parameters(data.map_bag, data.places[0]))
+            write_parameters(space, "localizer", rig_parameters(data.query_bag, data.queries[0]))
         with Processes(out / "logs", ros_environment(out)) as processes:
             mapping = build_map(space, processes, data)
+            check_accounting({mapping.name: account(mapping)})
             place_map = load_map(path_of_map(out / "maps", MAP_NAME))
             replays = [mapping, *(localize(space, processes, data, place_map, mode) for mode in MODES)]
         with space.phase("report"):
@@ -112,17 +120,17 @@ def ros_environment(out: Path) -> dict[str, str]:
     }
 
 
-def write_parameters(data: DemoData, space: Workspace) -> None:
-    """One YAML file for both nodes: everything in the bag is wanted, and the extrinsics of the recording car."""
+def write_parameters(space: Workspace, node: str, rig: dict) -> None:
+    """A YAML file for the mapper or the localizer: everything in its bag is wanted, from the rig that recorded it."""
     parameters = {
         "use_sim_time": True,
         "model.weights": str(space.model),
         "map.root": str(space.out / "maps"),
         "input.max_rate": 0.0,
         "qos.sensor_depth": 10,  # as in the bag: a node that is kept from the CPU for 2 s loses nothing
-        **extrinsics(data.places[0]),
+        **rig,
     }
-    (space.out / "parameters.yaml").write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+    (space.out / f"{node}.yaml").write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
 
 
 def build_map(space: Workspace, processes: Processes, data: DemoData) -> Replay:
@@ -174,7 +182,7 @@ def start_node(space: Workspace, processes: Processes, name: str, node: str, arg
     remappings = [text for remapping in REMAPPINGS for text in ("-r", remapping)]
     return processes.start(
         f"{name}.{node}", f"vxp_ros.ros.{node}", "--autostart", "--ros-args", "--params-file",
-        space.out / "parameters.yaml", *parameters, *remappings,
+        space.out / f"{node}.yaml", *parameters, *remappings,
     )  # fmt: skip
 
 

@@ -217,14 +217,19 @@ def installed(package: str) -> str:
 
 def check(summary: dict) -> None:
     """Raise VxpError with one sentence when the run must not pass for a good one."""
-    for name, row in summary["accounting"].items():
+    check_accounting(summary["accounting"])
+    silent = [mode for mode in MODES if not summary["latency_ms_by_mode"][mode]["end_to_end"]["p50"] > 0]
+    if not summary["candidates"] or silent:
+        raise VxpError(f"demo failed: no candidate arrived in {', '.join(silent) or 'any mode'}; see logs/")
+
+
+def check_accounting(rows: dict[str, dict]) -> None:
+    """Raise VxpError that says what became of the frames of the first replay that is not balanced."""
+    for name, row in rows.items():
         if not row["balanced"]:
             dropped = ", ".join(f"{count} {reason}" for reason, count in row["dropped"].items()) or "none"
             raise VxpError(
                 f"demo failed: the frames of {name} are not all accounted for: {row['sent']} sent, "
                 f"{row['lost']} lost, {row['received']} received, {row['processed']} processed, {row['answers']} "
-                f"answered, {row['in_flight']} in flight, dropped: {dropped}; see summary.json and logs/"
+                f"answered, {row['in_flight']} in flight, dropped: {dropped}; see logs/"
             )
-    silent = [mode for mode in MODES if not summary["latency_ms_by_mode"][mode]["end_to_end"]["p50"] > 0]
-    if not summary["candidates"] or silent:
-        raise VxpError(f"demo failed: no candidate arrived in {', '.join(silent) or 'any mode'}; see logs/")

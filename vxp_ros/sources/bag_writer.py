@@ -19,6 +19,7 @@ from .kitti import RECORDED_NS, KittiSource, sequence_name
 from .messages import (
     camera_info,
     compressed_image,
+    jpeg_image,
     odometry,
     point_cloud,
     pose_stamped,
@@ -117,10 +118,19 @@ class BagWriter:
         else:
             self._writer.abort()
 
-    def write_frame(self, frame: Frame, compressed: bool = False) -> None:
-        """All messages of a frame. T_odom_base goes to /odom and, as the truth, to /ground_truth."""
+    def write_frame(
+        self,
+        frame: Frame,
+        compressed: bool = False,
+        T_map_base: np.ndarray | None = None,
+        jpegs: dict[str, bytes] | None = None,
+    ) -> None:
+        """All messages of a frame. T_odom_base goes to /odom, T_map_base (else T_odom_base) to /ground_truth.
+
+        compressed: images as JPEG. jpegs: camera -> JPEG files that are written as they are, instead of frame.images.
+        """
         self._write_extrinsics(frame)
-        for topic, message in messages_of(frame, compressed):
+        for topic, message in messages_of(frame, compressed, T_map_base, jpegs or {}):
             self.write(topic, message, frame.stamp_ns + delay_of(topic))
 
     def write(self, topic: str, message, log_ns: int) -> None:
@@ -143,21 +153,27 @@ class BagWriter:
             self.write("/tf_static", static_transforms(frame.stamp_ns, "base_link", known), frame.stamp_ns)
 
 
-def messages_of(frame: Frame, compressed: bool) -> list[tuple[str, object]]:
+def messages_of(
+    frame: Frame, compressed: bool, T_map_base: np.ndarray | None, jpegs: dict[str, bytes]
+) -> list[tuple[str, object]]:
     """(topic, message) of everything in a frame, in the order in which a recorder would see it."""
     stamp_ns, messages = frame.stamp_ns, []
+    truth = frame.T_odom_base if T_map_base is None else T_map_base
+    if truth is not None:
+        messages.append(("/ground_truth", pose_stamped(stamp_ns, "map", truth)))
     if frame.T_odom_base is not None:
-        messages.append(("/ground_truth", pose_stamped(stamp_ns, "map", frame.T_odom_base)))
         messages.append(("/odom", odometry(stamp_ns, "odom", "base_link", frame.T_odom_base)))
     for name, image in frame.images.items():
         if image.camera is not None:
             messages.append((f"/{name}/camera_info", camera_info(stamp_ns, name, image.camera)))
-        if compressed:
+        if name in jpegs:
+            messages.append((f"/{name}/image_raw/compressed", jpeg_image(stamp_ns, name, jpegs[name])))
+        elif compressed:
             messages.append((f"/{name}/image_raw/compressed", compressed_image(stamp_ns, name, image.pixels)))
         else:
             messages.append((f"/{name}/image_raw", raw_image(stamp_ns, name, image.pixels)))
     if frame.points is not None:
-        messages.append(("/points", point_cloud(stamp_ns, "velodyne", frame.points)))
+        messages.append(("/points", point_cloud(stamp_ns, "velodyne", frame.points, frame.rings, frame.times)))
     return sorted(messages, key=lambda entry: delay_of(entry[0]))
 
 

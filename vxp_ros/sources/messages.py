@@ -13,7 +13,7 @@ from ..core.errors import SourceError
 from ..core.geometry import pose_to_vector
 
 JPEG_QUALITY = 90
-FLOAT32 = 7  # sensor_msgs/PointField.FLOAT32
+UINT16, FLOAT32 = 4, 7  # datatypes of sensor_msgs/PointField
 
 
 @cache
@@ -53,11 +53,16 @@ def compressed_image(stamp_ns: int, frame_id: str, pixels: np.ndarray):
     done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
         raise SourceError(f"image of {pixels.shape} cannot be written as JPEG")
+    return jpeg_image(stamp_ns, frame_id, data)
+
+
+def jpeg_image(stamp_ns: int, frame_id: str, data: bytes | np.ndarray):
+    """A JPEG file's content as it is -> sensor_msgs/CompressedImage."""
     return make(
         "sensor_msgs/msg/CompressedImage",
         header=header(stamp_ns, frame_id),
         format="rgb8; jpeg compressed bgr8",
-        data=data.reshape(-1),
+        data=np.frombuffer(data, np.uint8),
     )
 
 
@@ -81,11 +86,29 @@ def camera_info(stamp_ns: int, frame_id: str, camera: Camera):
     )
 
 
-def point_cloud(stamp_ns: int, frame_id: str, points: np.ndarray):
-    """points: [N, 4] float32 x y z intensity -> sensor_msgs/PointCloud2 of 16 bytes per point."""
+def point_cloud(
+    stamp_ns: int,
+    frame_id: str,
+    points: np.ndarray,
+    rings: np.ndarray | None = None,
+    times: np.ndarray | None = None,
+):
+    """points: [N, 4] float32 x y z intensity -> sensor_msgs/PointCloud2 of 16 bytes per point.
+
+    rings: [N] uint16, adds the field ring. times: [N] float32 seconds from the stamp, adds the field time. With both
+    the points lie in the 22 bytes of the Velodyne driver.
+    """
+    columns = {name: (FLOAT32, "<f4", points[:, row]) for row, name in enumerate(("x", "y", "z", "intensity"))}
+    if rings is not None:
+        columns["ring"] = (UINT16, "<u2", rings)
+    if times is not None:
+        columns["time"] = (FLOAT32, "<f4", times)
+    rows = np.empty(len(points), np.dtype([(name, kind) for name, (_, kind, _) in columns.items()]))
+    for name, (_, _, numbers) in columns.items():
+        rows[name] = numbers
     fields = [
-        make("sensor_msgs/msg/PointField", name=name, offset=4 * row, datatype=FLOAT32, count=1)
-        for row, name in enumerate(("x", "y", "z", "intensity"))
+        make("sensor_msgs/msg/PointField", name=name, offset=rows.dtype.fields[name][1], datatype=datatype, count=1)
+        for name, (datatype, _, _) in columns.items()
     ]
     return make(
         "sensor_msgs/msg/PointCloud2",
@@ -94,9 +117,9 @@ def point_cloud(stamp_ns: int, frame_id: str, points: np.ndarray):
         width=len(points),
         fields=fields,
         is_bigendian=False,
-        point_step=16,
-        row_step=16 * len(points),
-        data=np.ascontiguousarray(points, dtype="<f4").view(np.uint8).reshape(-1),
+        point_step=rows.itemsize,
+        row_step=rows.nbytes,
+        data=rows.view(np.uint8).reshape(-1),
         is_dense=True,
     )
 

@@ -1,0 +1,1 @@
+"""Place recognition without learning: yardsticks that a trained model has to beat."""
