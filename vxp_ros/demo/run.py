@@ -28,7 +28,7 @@ from .processes import Child, Processes, interruptible
 from .record import MODES, DemoRun, Recording, Truth, make_answer, read_sent
 from .report import write_report
 from .summary import Replay, account, check, check_accounting, summarise
-from .unknown import distance_limit
+from .unknown import margin_limit
 
 logger = logging.getLogger(__name__)
 
@@ -145,9 +145,9 @@ def localize(space: Workspace, processes: Processes, data: DemoData, place_map: 
     """Replay the second bag to a fresh localizer that matches as `mode` says."""
     query, against = MODES[mode]
     path = path_of_map(space.out / "maps", MAP_NAME)
-    limit = distance_limit(place_map, query, against)
+    limit = margin_limit(place_map, query, against)
     arguments = [f"map.path:={path}", f"match.query:={query}", f"match.against:={against}",
-                 f"match.max_distance:={limit:.6f}"]  # fmt: skip
+                 f"match.min_margin:={limit:.6f}"]  # fmt: skip
     with space.phase(mode):
         rate = QUERY_HZ / frame_rate(data.queries)
         return replay(space, processes, mode, "localizer", data.query_bag, arguments, rate)

@@ -80,12 +80,12 @@ pixels (camera on both sides).</p>
 A red line leads to the wrong place that a query was taken for.</figcaption></figure>
 
 <h2>Does it know what it does not know?</h2>
-<p>A query is unknown when no place of the map lies within {{ summary.recall_radius_m | number }} m. The node answers
-"no match" when the best descriptor is farther away than the map's own wrong matches usually are; that limit comes from
-the map alone.</p>
+<p>A query is unknown when no place of the map lies within {{ summary.recall_radius_m | number }} m. The node believes
+its best place only when it stands out against the second best by more than the map's own wrong matches do; otherwise it
+answers "ambiguous". The limit comes from the map alone and lets one foreign place in ten pass.</p>
 <div class="scroll"><table>
-<tr><th>mode</th><th>known places</th><th>believed, right</th><th>believed, wrong</th><th>no match</th>
-<th>unknown places</th><th>no match</th><th>believed, wrong</th></tr>
+<tr><th>mode</th><th>known</th><th>believed, right</th><th>believed, wrong</th><th>not believed</th>
+<th>unknown</th><th>not believed</th><th>believed</th></tr>
 {% for mode in modes %}{% set known = summary.verdicts[mode].known %}{% set unknown = summary.verdicts[mode].unknown %}
 <tr><td><b>{{ mode }}</b></td><td>{{ known.queries }}</td><td>{{ known.accepted_right }}</td>
 <td>{{ known.accepted_wrong }}</td><td>{{ known.rejected }}</td>

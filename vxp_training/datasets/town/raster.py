@@ -91,17 +91,21 @@ def draw(corners, faces, clusters, cluster_size, first, T, lens, samples, ids, n
                     behind += 1
             if behind == 3:
                 continue
-            count = 3
-            if behind > 0:
-                count = _clip(p, q)
-            else:
-                q[:3] = p
+            count = _clip(p, q) if behind > 0 else _copy(p, q)
             for c in range(count):
                 q[c, 2] = 1.0 / q[c, 2]
                 q[c, 0] = fx * q[c, 0] * q[c, 2] + cx
                 q[c, 1] = fy * q[c, 1] * q[c, 2] + cy
             for c in range(1, count - 1):
                 _fill(q, 0, c, c + 1, first + faces[f], True, ids, nearness)
+
+
+@inner
+def _copy(p, q):
+    """Triangle p into q, element by element: numba spends 5 s on compiling the error message of q[:3] = p."""
+    for c in range(3):
+        q[c, 0], q[c, 1], q[c, 2] = p[c, 0], p[c, 1], p[c, 2]
+    return 3
 
 
 @inner

@@ -44,7 +44,7 @@ def shade(ids, samples, stage, T, lens, picture, wet):
     seen = np.empty(samples * samples, np.int64)
     for i in range(picture.shape[0]):
         for j in range(picture.shape[1]):
-            total[:] = 0.0
+            total[0], total[1], total[2] = 0.0, 0.0, 0.0
             for k in range(samples * samples):
                 seen[k] = ids[i * samples + k // samples, j * samples + k % samples]
             for k in range(samples * samples):

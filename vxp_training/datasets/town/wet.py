@@ -28,7 +28,7 @@ def mirror_in_puddles(light, wet, nearness, samples, T, lens, picture):
             depth = 1.0 / near
             x, y, z = T[0, 3] + depth * dx, T[1, 3] + depth * dy, T[2, 3] + depth * dz
             norm = (dx * dx + dy * dy + dz * dz) ** 0.5
-            total[:] = 0.0
+            total[0], total[1], total[2] = 0.0, 0.0, 0.0
             rough = MUDDLE * (1.0 - wet[i, j, 1])
             ripple = noise(7.0 * x, 7.0 * y, 501) + 0.35 * chance(i, j, 502)
             for k in range(TAPS):
