@@ -1,4 +1,4 @@
-# make demo: the main job on real data, report in out/demo. make test: the tests. Both set everything up first.
+# make demo: the main job in a synthetic town, report in out/demo. make test: the tests. Both set everything up first.
 SHELL := /bin/bash
 IN_ENV := . scripts/env.sh &&
 

@@ -66,6 +66,7 @@ install_packages() {
     "$PYTHON" -m venv "$VXP_VENV"
     pip_arguments=(-r requirements/ros.txt -c "requirements/lock-$version.txt")
   fi
+  rm -rf vxp_ros.egg-info  # a stale one, left by an older checkout, would hide new commands
   # One pip call for all, so that nothing is resolved twice; a named torch goes first and then satisfies the rest.
   # shellcheck disable=SC2086  # VXP_TORCH may hold several pip arguments
   [ -z "${VXP_TORCH:-}" ] || run_pip ${VXP_TORCH} "numpy>=1.24"

@@ -81,11 +81,11 @@ def _shade_point(face, column, row, stage, T, lens, coat, lit, mirror):
     if face < 0:
         paint_sky(stage.light, dx / norm, dy / norm, dz / norm, True, lit)
         return
-    still = stage.still.surface.shape[0]
-    if face < still:
-        depth = _shade_face(stage.still, face, dx, dy, dz, norm, stage, T, lens, coat, lit, mirror)
-    else:
-        depth = _shade_face(stage.moving, face - still, dx, dy, dz, norm, stage, T, lens, coat, lit, mirror)
+    patches = stage.still
+    if face >= stage.still.surface.shape[0]:
+        patches = stage.moving
+        face -= stage.still.surface.shape[0]
+    depth = _shade_face(patches, face, dx, dy, dz, norm, stage, T, lens, coat, lit, mirror)
     hide_in_haze(stage.light, depth * norm, dx / norm, dy / norm, dz / norm, lit)
 
 
