@@ -18,10 +18,10 @@ from vxp_ros.core.json_file import write_json
 from vxp_training.baselines.images import describe_by_all
 from vxp_training.baselines.scan_context import scan_context, similarities
 from vxp_training.datasets.town.days import DAYS
-from vxp_training.datasets.town.master import Recording
-from vxp_training.datasets.town.recording import record
 from vxp_training.datasets.town.splits import SPLITS, Split
-from vxp_training.datasets.town.task import RigChoice, Task
+from vxp_training.datasets.town.store.master import Recording
+from vxp_training.datasets.town.store.recording import record
+from vxp_training.datasets.town.store.task import RigChoice, Task
 
 RADII_M = (5.0, 10.0, 25.0)
 MAP_DAY, QUERY_DAYS = DAYS[0], DAYS[1:]

@@ -12,9 +12,9 @@ from vxp_ros.core import json_file as json_files
 from vxp_ros.core.errors import SourceError
 
 if TYPE_CHECKING:
-    from .datasets.town.master import Recording
     from .datasets.town.splits import Split
-    from .datasets.town.task import Task
+    from .datasets.town.store.master import Recording
+    from .datasets.town.store.task import Task
 
 town_app = typer.Typer()
 JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the result to this file.")]
@@ -67,7 +67,7 @@ def town(
         raise typer.BadParameter("missing --out DIR: the folder for the layout")
     from .datasets.town.layouts import check_layout
     from .datasets.town.splits import check_days
-    from .datasets.town.task import RigChoice, Task
+    from .datasets.town.store.task import RigChoice, Task
 
     rig = RigChoice(check_one_of("--cameras", cameras, (1, 6)), parse_size(size),
                     check_one_of("--rings", rings, (16, 32, 64)), distortion)  # fmt: skip
@@ -133,7 +133,7 @@ def make_town(
 ) -> dict:
     """Record what is not recorded yet, write the layout; returns what --json holds."""
     from .datasets.town.layouts import check_out, export
-    from .datasets.town.recording import default_cache, record
+    from .datasets.town.store.recording import default_cache, record
 
     check_out(layout, tasks, out, overwrite)
     cache, start = cache.expanduser() if cache else default_cache(), time.monotonic()

@@ -13,7 +13,7 @@ from town_box_scene import LENSES, NIGHT, RAIN, SNOW, SUNNY, car, make_camera, m
 
 from vxp_ros.core.geometry import invert
 from vxp_training.datasets.town.camera import CameraSimulator
-from vxp_training.datasets.town.lens import rays_of
+from vxp_training.datasets.town.render.lens import rays_of
 from vxp_training.datasets.town.scene import Material, Scene, empty_mesh, merge
 
 

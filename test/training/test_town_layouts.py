@@ -16,12 +16,12 @@ from vxp_ros.core.geometry import invert, is_rigid, rotation_angle, transform_po
 from vxp_ros.sources import open_source
 from vxp_ros.sources.bag import deserialise
 from vxp_ros.sources.raw_bag import RawBag
-from vxp_training.datasets.town import target
 from vxp_training.datasets.town.layouts import check_layout, export
-from vxp_training.datasets.town.master import Recording
-from vxp_training.datasets.town.master_files import RANGE_STEP_M
-from vxp_training.datasets.town.odometry import SCALE_ERROR, YAW_ERROR_PER_M, drifted
-from vxp_training.datasets.town.task import RigChoice
+from vxp_training.datasets.town.motion.odometry import SCALE_ERROR, YAW_ERROR_PER_M, drifted
+from vxp_training.datasets.town.store import target
+from vxp_training.datasets.town.store.master import Recording
+from vxp_training.datasets.town.store.master_files import RANGE_STEP_M
+from vxp_training.datasets.town.store.task import RigChoice
 
 FRAMES = 5
 

@@ -6,7 +6,7 @@ import pytest
 from town_box_scene import LENSES, make_camera
 
 from vxp_ros.core.datatypes import Camera
-from vxp_training.datasets.town.lens import distort, make_lens, rays_of
+from vxp_training.datasets.town.render.lens import distort, make_lens, rays_of
 
 
 def pixels_of_opencv(camera, rays) -> np.ndarray:

@@ -7,9 +7,9 @@ import pytest
 from town_box_scene import RAIN, SNOW, SUNNY, box, car, make_ground, make_scene, quad, surface
 
 from vxp_training.datasets.town.compiled import _stamp_of_sources
-from vxp_training.datasets.town.ground_maps import make_ground_maps
-from vxp_training.datasets.town.materials import _reflect, reflectance
-from vxp_training.datasets.town.patches import make_patches
+from vxp_training.datasets.town.paint.ground_maps import make_ground_maps
+from vxp_training.datasets.town.paint.materials import _reflect, reflectance
+from vxp_training.datasets.town.render.patches import make_patches
 from vxp_training.datasets.town.scene import FACADE_STYLES, GroundClass, Material, Scene, merge
 
 
@@ -144,5 +144,5 @@ def test_uv_is_recovered_from_points():
 
 def test_kept_machine_code_depends_on_every_file_of_the_town():
     """numba itself would look at the kernel's own file only."""
-    assert "materials_facade.py" in [name for name, *_ in _stamp_of_sources()]
+    assert "facade.py" in [name for name, *_ in _stamp_of_sources()]
     assert _reflect._cache._cache_file._source_stamp == _stamp_of_sources()

@@ -13,13 +13,13 @@ import pytest
 from town_calls import die, double
 
 from vxp_ros.core.errors import SourceError, VxpError
-from vxp_training.datasets.town import task as tasks
-from vxp_training.datasets.town.master import Recording
-from vxp_training.datasets.town.master_files import FRAMES
-from vxp_training.datasets.town.processes import Workers
-from vxp_training.datasets.town.recording import default_cache, record
 from vxp_training.datasets.town.splits import Split
-from vxp_training.datasets.town.task import RigChoice, Task
+from vxp_training.datasets.town.store import task as tasks
+from vxp_training.datasets.town.store.master import Recording
+from vxp_training.datasets.town.store.master_files import FRAMES
+from vxp_training.datasets.town.store.processes import Workers
+from vxp_training.datasets.town.store.recording import default_cache, record
+from vxp_training.datasets.town.store.task import RigChoice, Task
 
 SPLIT = Split("town-tiny", 9, "demo", (2, 2), 60.0)
 TASK = Task(SPLIT, "sunny", RigChoice(size=(64, 36), rings=16), spacing=4.0, samples=1)
@@ -169,7 +169,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from test_town_recording import TASK
-from vxp_training.datasets.town.recording import record
+from vxp_training.datasets.town.store.recording import record
 
 if __name__ == "__main__":
     record(TASK, Path(sys.argv[1]), 12, processes=2, progress=lambda done, total: print(done, flush=True))

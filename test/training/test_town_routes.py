@@ -8,11 +8,11 @@ from town_small import ROAD, footprint, ground_at, is_within, make_world
 
 from vxp_ros.core.geometry import is_rigid
 from vxp_training.datasets.town.days import DAYS, make_day, start_ns
-from vxp_training.datasets.town.lines import is_inside
-from vxp_training.datasets.town.parking import park_cars
-from vxp_training.datasets.town.planner import make_plan
-from vxp_training.datasets.town.poses import on_slope
+from vxp_training.datasets.town.motion.poses import on_slope
 from vxp_training.datasets.town.routes import drive
+from vxp_training.datasets.town.streets.lines import is_inside
+from vxp_training.datasets.town.streets.parking import park_cars
+from vxp_training.datasets.town.streets.planner import make_plan
 from vxp_training.datasets.town.style import STYLES
 
 SEED = 7

@@ -5,13 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vxp_training.datasets.town import furniture
-from vxp_training.datasets.town.buildings import House, draw_house, house_mesh, scaffold_mesh, site_fence_mesh
-from vxp_training.datasets.town.plants import TREE_KINDS, bush_mesh, drop_leaves, hedge_mesh, tree_mesh
 from vxp_training.datasets.town.scene import FACADE_STYLES, ROOF_STYLES, Material, Mesh, merge, move, with_object
-from vxp_training.datasets.town.shapes import FOUNDATION, MeshBuilder
 from vxp_training.datasets.town.style import STYLES
-from vxp_training.datasets.town.vehicles import (
+from vxp_training.datasets.town.things import furniture
+from vxp_training.datasets.town.things.buildings import (
+    House,
+    draw_house,
+    house_mesh,
+    scaffold_mesh,
+    site_fence_mesh,
+)
+from vxp_training.datasets.town.things.plants import TREE_KINDS, bush_mesh, drop_leaves, hedge_mesh, tree_mesh
+from vxp_training.datasets.town.things.shapes import FOUNDATION, MeshBuilder
+from vxp_training.datasets.town.things.vehicles import (
     CAR_KINDS,
     Car,
     bicycle_mesh,

@@ -5,12 +5,12 @@ import pytest
 from town_small import ROAD, footprint, ground_at, is_within, make_world
 
 from vxp_training.datasets.town.days import make_day
-from vxp_training.datasets.town.parking import park_cars
-from vxp_training.datasets.town.rings import REACH
+from vxp_training.datasets.town.motion.rings import REACH
+from vxp_training.datasets.town.motion.traffic import AHEAD, Traffic
+from vxp_training.datasets.town.motion.walkers import Walkers
 from vxp_training.datasets.town.routes import drive
 from vxp_training.datasets.town.scene import GroundClass
-from vxp_training.datasets.town.traffic import AHEAD, Traffic
-from vxp_training.datasets.town.walkers import Walkers
+from vxp_training.datasets.town.streets.parking import park_cars
 
 SEED = 7
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from town_small import ROAD, footprint, ground_at, is_within, make_scene, make_world, vertices_of
 
-from vxp_training.datasets.town.changes import Change, draw_change
 from vxp_training.datasets.town.days import DAYS, make_day, start_ns
-from vxp_training.datasets.town.ground import KERB_HEIGHT, KERB_OBJECT
-from vxp_training.datasets.town.lines import distance, is_inside, overlaps
-from vxp_training.datasets.town.parking import park_cars
-from vxp_training.datasets.town.planner import make_plan
 from vxp_training.datasets.town.scene import GroundClass, Material
+from vxp_training.datasets.town.streets.changes import Change, draw_change
+from vxp_training.datasets.town.streets.ground import KERB_HEIGHT, KERB_OBJECT
+from vxp_training.datasets.town.streets.lines import distance, is_inside, overlaps
+from vxp_training.datasets.town.streets.parking import park_cars
+from vxp_training.datasets.town.streets.planner import make_plan
 from vxp_training.datasets.town.style import STYLES
 from vxp_training.datasets.town.world import FIRST_HOUSE, FIRST_THING, World
 

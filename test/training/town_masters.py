@@ -8,11 +8,11 @@ import numpy as np
 
 from vxp_ros.core.geometry import make_transform
 from vxp_training.datasets.town.days import make_day, start_ns
-from vxp_training.datasets.town.master import Recording
-from vxp_training.datasets.town.master_files import encode_frame, write_frame, write_head
 from vxp_training.datasets.town.rig import Lidar, rotation_z
 from vxp_training.datasets.town.splits import Split
-from vxp_training.datasets.town.task import RigChoice, Task
+from vxp_training.datasets.town.store.master import Recording
+from vxp_training.datasets.town.store.master_files import encode_frame, write_frame, write_head
+from vxp_training.datasets.town.store.task import RigChoice, Task
 
 SPLIT = Split("town-tiny", 5, "demo", (1, 1))
 SPEED, TURN, RATE_HZ = 8.0, 0.3, 2.0

@@ -5,17 +5,18 @@ import numpy as np
 
 from vxp_ros.core.datatypes import Camera
 from vxp_ros.core.geometry import interpolate, invert
-from vxp_training.datasets.town.lens import Lens, make_lens, rays_of
-from vxp_training.datasets.town.light import make_lamps, make_light, make_spots
-from vxp_training.datasets.town.materials import looks_of
-from vxp_training.datasets.town.patches import make_patches
-from vxp_training.datasets.town.probe import nearest_hits
-from vxp_training.datasets.town.raster import CLUSTER, Clusters, draw, make_clusters, visible_clusters
-from vxp_training.datasets.town.scene import Mesh, Scene, empty_mesh
-from vxp_training.datasets.town.sensor import develop
-from vxp_training.datasets.town.shade import Stage, shade
-from vxp_training.datasets.town.shadows import make_contact_map, make_sky_map, make_sun_map
-from vxp_training.datasets.town.wet import mirror_in_puddles
+
+from .paint.materials import looks_of
+from .render.lens import Lens, make_lens, rays_of
+from .render.light import make_lamps, make_light, make_spots
+from .render.patches import make_patches
+from .render.probe import nearest_hits
+from .render.raster import CLUSTER, Clusters, draw, make_clusters, visible_clusters
+from .render.sensor import develop
+from .render.shade import Stage, shade
+from .render.shadows import make_contact_map, make_sky_map, make_sun_map
+from .render.wet import mirror_in_puddles
+from .scene import Mesh, Scene, empty_mesh
 
 SHARP = 0.6  # pixels of motion that need no blur
 

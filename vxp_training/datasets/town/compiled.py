@@ -44,5 +44,5 @@ def _watch_all_sources(dispatcher) -> None:
 @lru_cache(maxsize=1)
 def _stamp_of_sources() -> tuple[tuple[str, int, int], ...]:
     """Name, time and size of each file that holds compiled functions."""
-    files = [file for file in sorted(Path(__file__).parent.glob("*.py")) if "compiled import" in file.read_text()]
+    files = [file for file in sorted(Path(__file__).parent.rglob("*.py")) if "compiled import" in file.read_text()]
     return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)

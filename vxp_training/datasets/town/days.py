@@ -6,7 +6,7 @@ from math import radians
 
 import numpy as np
 
-from vxp_training.datasets.town.scene import Day
+from .scene import Day
 
 DAYS = ("sunny", "sameday", "rain", "night", "snow", "reverse")
 

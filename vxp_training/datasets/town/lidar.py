@@ -11,7 +11,7 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from .echoes import FAR_RATIO, Echoes, Hits, receive, receive_exactly
-from .materials import reflectance
+from .paint.materials import reflectance
 from .rig import Lidar
 from .scene import Mesh, Scene
 

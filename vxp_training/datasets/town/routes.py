@@ -6,15 +6,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from vxp_training.datasets.town.days import start_ns
-from vxp_training.datasets.town.draws import Purpose, draw
-from vxp_training.datasets.town.lanes import STEP, LanePath, lane_path
-from vxp_training.datasets.town.lines import left, lengths, unit
-from vxp_training.datasets.town.plan import Plan
-from vxp_training.datasets.town.poses import on_slope
-from vxp_training.datasets.town.rig import interpolate_poses
-from vxp_training.datasets.town.scene import Day
-from vxp_training.datasets.town.speeds import travel_times
+from .days import start_ns
+from .draws import Purpose, draw
+from .motion.poses import on_slope
+from .motion.speeds import travel_times
+from .rig import interpolate_poses
+from .scene import Day
+from .streets.lanes import STEP, LanePath, lane_path
+from .streets.lines import left, lengths, unit
+from .streets.plan import Plan
 
 # Share of the one-way streets on which a day's drive takes the other lane than the map's drive (hardened).
 OTHER_LANE = {"sunny": 0.0, "sameday": 0.3, "reverse": 0.1}

@@ -129,7 +129,8 @@ def with_object(mesh: Mesh, number: int) -> Mesh:
 
 @dataclass(frozen=True)
 class Ground:
-    """The ground's picture. classes[row, column]: uint8 `GroundClass` at x = x0 + column * cell, y = y0 + row * cell."""
+    """The ground's picture. classes: [rows, columns] uint8 `GroundClass`; entry [row, column] lies at
+    x = x0 + column * cell, y = y0 + row * cell, in metres."""
 
     classes: np.ndarray
     x0: float

@@ -5,23 +5,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from vxp_training.datasets.town.backdrop import make_backdrop
-from vxp_training.datasets.town.buildings import house_mesh, scaffold_mesh, site_fence_mesh
-from vxp_training.datasets.town.changes import Change, draw_change
-from vxp_training.datasets.town.draws import Purpose, draw
-from vxp_training.datasets.town.furnishing import furnish
-from vxp_training.datasets.town.ground import KERB_HEIGHT, Hills, make_ground_mesh
-from vxp_training.datasets.town.ground_picture import paint_ground
-from vxp_training.datasets.town.house import House, draw_house
-from vxp_training.datasets.town.kerbside import make_crossings, make_slots
-from vxp_training.datasets.town.library import Library, pose_on
-from vxp_training.datasets.town.lots import Lot, make_lots
-from vxp_training.datasets.town.parking import park_cars
-from vxp_training.datasets.town.planner import make_plan
-from vxp_training.datasets.town.plants import drop_leaves
-from vxp_training.datasets.town.scene import Day, Mesh, Scene, merge, move, with_object
-from vxp_training.datasets.town.style import STYLES, Style
-from vxp_training.datasets.town.traffic import Traffic
+from .draws import Purpose, draw
+from .motion.traffic import Traffic
+from .scene import Day, Mesh, Scene, merge, move, with_object
+from .streets.backdrop import make_backdrop
+from .streets.changes import Change, draw_change
+from .streets.furnishing import furnish
+from .streets.ground import KERB_HEIGHT, Hills, make_ground_mesh
+from .streets.ground_picture import paint_ground
+from .streets.kerbside import make_crossings, make_slots
+from .streets.library import Library, pose_on
+from .streets.lots import Lot, make_lots
+from .streets.parking import park_cars
+from .streets.planner import make_plan
+from .style import STYLES, Style
+from .things.buildings import house_mesh, scaffold_mesh, site_fence_mesh
+from .things.house import House, draw_house
+from .things.plants import drop_leaves
 
 FIRST_HOUSE, FIRST_THING, FIRST_PARKED, FIRST_MOVING = 100, 10_000, 100_000, 1_000_000  # object numbers
 

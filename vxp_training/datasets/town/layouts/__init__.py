@@ -6,9 +6,9 @@ from typing import Literal
 
 from vxp_ros.core.errors import SourceError
 
-from ..master import Recording
-from ..target import check_target, is_made, new_folder, read_marker
-from ..task import RigChoice, Task
+from ..store.master import Recording
+from ..store.target import check_target, is_made, new_folder, read_marker
+from ..store.task import RigChoice, Task
 from . import bag, kitti, nuscenes
 
 Layout = Literal["kitti", "nuscenes", "bag"]

@@ -7,8 +7,8 @@ from typing import Literal
 
 from vxp_ros.sources.bag_writer import BagWriter
 
-from ..master import Recording
-from ..odometry import drifted
+from ..motion.odometry import drifted
+from ..store.master import Recording
 
 Odometry = Literal["drifting", "exact"]
 OWN_FILES = r"[a-z]+/(metadata\.yaml|[a-z]+\.mcap)|\.[a-z]+\.lock"

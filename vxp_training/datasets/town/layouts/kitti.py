@@ -13,8 +13,8 @@ import numpy as np
 
 from vxp_ros.core.geometry import invert
 
-from ..master import Recording
 from ..rig import MAIN_CAMERA
+from ..store.master import Recording
 
 OWN_FILES = r"sequences/\d\d/(image_2/\d{6}\.png|velodyne/\d{6}\.bin|calib\.txt|times\.txt)|poses/\d\d\.txt"
 PNG_EFFORT = 1  # four times faster than the default for a tenth more bytes

@@ -15,8 +15,8 @@ import numpy as np
 
 from vxp_ros.core.geometry import make_transform, matrix_to_quaternion
 
-from ..master import Recording
 from ..rig import Rig, rotation_z
+from ..store.master import Recording
 
 VERSION = "v1.0-synth"
 SCENE_FRAMES = 40  # 20 s at 2 Hz

@@ -1,0 +1,1 @@
+"""From triangles to a picture: rasteriser, light, shadows, lens and sensor."""
