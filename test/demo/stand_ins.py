@@ -4,6 +4,8 @@ import signal
 import sys
 import time
 
+# A shell's background job ignores Ctrl-C, and its children inherit that; ROS nodes set their own handlers.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 act = sys.argv[1]
 print("started", act, flush=True)
 if act == "fail":
