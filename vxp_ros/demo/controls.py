@@ -1,6 +1,8 @@
 """What the demo's recall must be measured against, on the same queries and places: answers that know nothing, a map
 whose places were shuffled, a network with random weights, and grey pictures of 8 x 16 pixels."""
 
+import os
+
 import cv2
 import numpy as np
 import torch
@@ -58,7 +60,7 @@ def random_encoder(recipe: str) -> Encoder:
     recipe = read_recipe(find_recipe(recipe))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Encoder(Model(recipe, build_model(recipe), "random"), torch.device("cpu"))
+        return Encoder(Model(recipe, build_model(recipe), "random"), torch.device("cpu"), threads=os.cpu_count() or 1)
 
 
 def shuffled_map_recall(answers: list[Answer], positions: np.ndarray) -> float:

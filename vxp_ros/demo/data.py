@@ -17,7 +17,7 @@ TRUTH_TOPIC = "/ground_truth"
 # One clear day to map, another one to come back: rain, other cars, and a stretch of streets that the map has not seen.
 TOWN_SPLIT, MAP_DAY, QUERY_DAY = "town-demo", "sunny", "rain"
 MAP_SPACING_M, QUERY_SPACING_M = 5.0, 10.0
-ROUTE_M = 400.0
+ROUTE_M = 300.0
 
 
 @dataclass(frozen=True)
