@@ -20,7 +20,7 @@ START = {
     "reverse": datetime(2025, 4, 3, 18, 10, tzinfo=timezone.utc),
 }
 
-CHANGED = {"rain": 0.25, "night": 0.15, "snow": 0.35, "reverse": 0.25}  # share of houses, against the map day
+CHANGED = {"rain": 0.25, "night": 0.15, "snow": 0.25, "reverse": 0.25}  # share of houses, against the map day
 TRAFFIC = 1.0
 EASY_TRAFFIC = 0.25
 EASY_PARKED = 0.35
@@ -42,7 +42,7 @@ _LOOKS = {
     },
     "snow": {
         "sun_azimuth": radians(-95), "sun_elevation": radians(17), "sun": 0.25, "sky": (0.50, 0.53, 0.58),
-        "clouds": 0.9, "fog": 0.004, "snow": 1.0, "snowfall": 0.5, "leaves": 0.0, "parked": 0.55,
+        "clouds": 0.9, "fog": 0.0025, "snow": 1.0, "snowfall": 0.4, "leaves": 0.0, "parked": 0.55,
     },
     "reverse": {
         "sun_azimuth": radians(168), "sun_elevation": radians(9), "sun": 0.75, "sky": (0.38, 0.38, 0.46), "clouds": 0.3,
