@@ -25,6 +25,7 @@ KEYFRAME_RATE_HZ = 2.0
 # A step of so many times the usual one is the way between two routes, which the car was carried.
 CARRIED_RATIO = 8
 SEEDED_STYLE, SEEDED_SIZE = "train", (3, 2)
+ON_FIRST_USE = "the first one takes half a minute longer where the town was never drawn before: it is compiled"
 
 
 @town_app.callback(invoke_without_command=True)
@@ -138,7 +139,7 @@ def make_town(
     check_out(layout, tasks, out, overwrite)
     cache, start = cache.expanduser() if cache else default_cache(), time.monotonic()
     with Bars() as bars:
-        recordings = [record(task, cache, limit, processes, bars.bar(task.day)) for task in tasks]
+        recordings = [record(task, cache, limit, processes, bars.bar(task.day, ON_FIRST_USE)) for task in tasks]
         rendered_s = time.monotonic() - start
         is_new = export(layout, recordings, out, compressed, odometry, overwrite, bars.bar(layout))
     return {
@@ -234,10 +235,16 @@ class Bars:
     def __exit__(self, *_) -> None:
         self._progress.stop()
 
-    def bar(self, name: str):
-        """A function of (done, total) that moves a new bar."""
+    def bar(self, name: str, note: str = ""):
+        """A function of (done, total) that moves a new bar. note: to be said before the wait, when there is one."""
         task = self._progress.add_task(name, total=None)
-        return lambda done, total: self._progress.update(task, completed=done, total=total)
+
+        def move(done: int, total: int) -> None:
+            if note and self._progress.tasks[task].total is None and done < total:
+                self._progress.console.print(f"{name}: {total - done} frames to draw; {note}")
+            self._progress.update(task, completed=done, total=total)
+
+        return move
 
 
 def progress_over(names: list[str]):

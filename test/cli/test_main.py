@@ -93,7 +93,7 @@ def wait():
     with tempfile.TemporaryDirectory(dir={str(tmp_path)!r}):
         print("waiting", flush=True)
         time.sleep(60)
-main.entry_points = lambda group: [types.SimpleNamespace(name="wait", load=lambda: wait, dist=None, value="here")]
+main.plugins = lambda: [types.SimpleNamespace(name="wait", load=lambda: wait, dist=None, value="here")]
 import sys
 sys.argv[1:] = ["wait"]
 main.main()
@@ -156,7 +156,7 @@ number = 7
 def plug_in(monkeypatch, **named: str):
     """Pretend that packages with these entry points are installed."""
     entries = [EntryPoint(name, value, "vxp.commands") for name, value in named.items()]
-    monkeypatch.setattr(main, "entry_points", lambda group: entries if group == "vxp.commands" else [])
+    monkeypatch.setattr(main, "plugins", lambda: entries)
     monkeypatch.setitem(sys.modules, "vxp_test_plugin", sys.modules[__name__])
 
 
@@ -183,3 +183,21 @@ def test_a_broken_plug_in_costs_one_warning(monkeypatch, caplog, capsys, name, v
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert reason in caplog.text
     assert name in caplog.text
+
+
+def install(folder, entry_points: str | None):
+    """What pip or colcon leave in a folder of packages."""
+    about = folder / "vxp_ros-9.9.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: vxp_ros\nVersion: 9.9\n")
+    if entry_points:
+        (about / "entry_points.txt").write_text(f"[vxp.commands]\n{entry_points}\n")
+    return str(folder)
+
+
+def test_a_plug_in_is_found_behind_another_package_of_the_same_name(monkeypatch, tmp_path):
+    """colcon's install folder comes first on the path, and holds a vxp_ros without entry points: our messages."""
+    folders = [install(tmp_path / "colcon", None), install(tmp_path / "pip", "late = pip:app"),
+               install(tmp_path / "again", "late = pip:app\nother = pip:other")]  # fmt: skip
+    monkeypatch.setattr(sys, "path", folders)
+    assert [(entry.name, entry.value) for entry in main.plugins()] == [("late", "pip:app"), ("other", "pip:other")]

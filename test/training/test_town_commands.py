@@ -3,11 +3,10 @@
 import json
 import subprocess
 import sys
-from importlib.metadata import entry_points
 
 import pytest
 
-from vxp_ros.cli.main import missing_module, run
+from vxp_ros.cli.main import missing_module, plugins, run
 from vxp_ros.sources import open_source
 from vxp_training.datasets.town import splits
 
@@ -30,7 +29,7 @@ def town(*arguments, cache) -> int:
 
 
 def test_the_command_comes_through_the_entry_point():
-    names = {entry.name: entry.value for entry in entry_points(group="vxp.commands")}
+    names = {entry.name: entry.value for entry in plugins()}
     assert names.get("town") == "vxp_training.commands:town_app", "install the package anew: pip install -e ."
 
 

@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 import traceback
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions
 from typing import Annotated
 
 import typer
@@ -92,9 +92,21 @@ def make_app() -> typer.Typer:
     app.add_typer(model.app, name="model")
     app.command("query")(query.query)
     app.command("doctor")(doctor.doctor)
-    for entry_point in sorted(entry_points(group=PLUGIN_GROUP), key=lambda entry: entry.name):
+    for entry_point in plugins():
         add_plugin(app, entry_point)
     return app
+
+
+def plugins() -> list[EntryPoint]:
+    """The entry points of all installed packages, by name; each once, however often its package is installed.
+
+    importlib.metadata.entry_points() looks at the first package of each name only. After `colcon build` that is what
+    rosidl wrote for our messages, under the name vxp_ros too, without entry points.
+    """
+    found = [entry for package in distributions() for entry in package.entry_points if entry.group == PLUGIN_GROUP]
+    return sorted(
+        {(entry.name, entry.value): entry for entry in reversed(found)}.values(), key=lambda entry: entry.name
+    )
 
 
 def options(
