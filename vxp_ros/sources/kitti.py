@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ..core.datatypes import Camera, Frame, Image
-from ..core.errors import BadInput, SourceError
+from ..core.errors import SourceError
 from ..core.geometry import invert, is_rigid, make_transform
 from .files import read_image, read_points
+from .source import usable_frames
 
 # times.txt counts from the start of each drive; the drives were recorded on 26 September 2011 and after.
 RECORDED_NS = 1_317_000_000 * 1_000_000_000
@@ -65,12 +66,7 @@ class KittiSource:
         return len(self.numbers)
 
     def __iter__(self) -> Iterator[Frame]:
-        self.problems.clear()
-        for number in self.numbers:
-            try:
-                yield self.frame(number)
-            except BadInput as problem:
-                self.problems[problem.reason] += 1
+        return usable_frames(self.frame, self.numbers, self.problems)
 
     def frame(self, number: int) -> Frame:
         """The frame of this number. Raises BadInput "bad_image" or "bad_cloud" when its file is damaged."""

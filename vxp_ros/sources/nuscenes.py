@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ..core.datatypes import Camera, Frame, Image
-from ..core.errors import BadInput, SourceError
+from ..core.errors import SourceError
 from ..core.geometry import invert, make_transform, quaternion_to_matrix
 from .files import read_image, read_points
+from .source import usable_frames
 
 LIDAR = "LIDAR_TOP"
 MAIN_CAMERA = "CAM_FRONT"  # the first of a frame's images is the one that gets described
@@ -54,12 +55,7 @@ class NuscenesSource:
         return len(self.samples)
 
     def __iter__(self) -> Iterator[Frame]:
-        self.problems.clear()
-        for sample in self.samples:
-            try:
-                yield self.frame(sample["token"])
-            except BadInput as problem:
-                self.problems[problem.reason] += 1
+        return usable_frames(self.frame, (sample["token"] for sample in self.samples), self.problems)
 
     def frame(self, token: str) -> Frame:
         """The keyframe of this sample token. Raises BadInput when one of its files is damaged."""

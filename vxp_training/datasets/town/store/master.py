@@ -10,6 +10,7 @@ import numpy as np
 from vxp_ros.core.datatypes import Frame, Image
 from vxp_ros.core.errors import BadInput
 from vxp_ros.core.geometry import invert
+from vxp_ros.sources.source import usable_frames
 
 from ..rig import rig_from
 from .master_files import ARRAYS, FRAMES, RANGE_STEP_M, read_meta, sums_path
@@ -39,12 +40,7 @@ class Recording:
         return len(self.numbers)
 
     def __iter__(self) -> Iterator[Frame]:
-        self.problems.clear()
-        for number in self.numbers:
-            try:
-                yield self.frame(number)
-            except BadInput as problem:
-                self.problems[problem.reason] += 1
+        return usable_frames(self.frame, self.numbers, self.problems)
 
     def frame(self, number: int) -> Frame:
         """Raises BadInput "bad_image" or "bad_cloud" when a file is damaged."""
