@@ -1,6 +1,30 @@
-"""Makes this folder's helper modules importable."""
+"""Makes this folder's helper modules importable, and two small masters for the tests of the layouts."""
 
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+from town_masters import make_master
+
+from vxp_training.datasets.town.layouts import export
+
+FRAMES = 5
+
+
+@pytest.fixture(scope="session")
+def masters(tmp_path_factory):
+    """Two days of one drive; nobody changes them."""
+    root = tmp_path_factory.mktemp("masters")
+    return [make_master(root, day, FRAMES) for day in ("sunny", "rain")]
+
+
+@pytest.fixture(scope="session")
+def written(masters, tmp_path_factory):
+    """layout -> folder."""
+    root = tmp_path_factory.mktemp("layouts")
+    for layout in ("kitti", "nuscenes", "bag"):
+        assert export(layout, masters, root / layout)
+    return {layout: root / layout for layout in ("kitti", "nuscenes", "bag")}

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from vxp_ros.core.geometry import make_transform
+from vxp_ros.core.geometry import make_transform, transform_points
 from vxp_training.datasets.town.days import make_day, start_ns
 from vxp_training.datasets.town.rig import Lidar, rotation_z
 from vxp_training.datasets.town.splits import Split
@@ -14,7 +14,7 @@ from vxp_training.datasets.town.store.master import Recording
 from vxp_training.datasets.town.store.master_files import encode_frame, write_frame, write_head
 from vxp_training.datasets.town.store.task import RigChoice, Task
 
-SPLIT = Split("town-tiny", 5, "demo", (1, 1))
+SPLIT = Split("town-tiny", 5, "demo", (2, 2))
 SPEED, TURN, RATE_HZ = 8.0, 0.3, 2.0
 
 
@@ -55,3 +55,8 @@ def made_up_sweep(rng: np.random.Generator, lidar: Lidar) -> SimpleNamespace:
     points = np.zeros((len(rings), 4), np.float32)
     points[:, 3] = rng.random(len(rings))
     return SimpleNamespace(points=points, ranges=rng.uniform(2, 60, len(rings)), rings=rings, columns=columns)
+
+
+def world_points(frame, T_world_base: np.ndarray) -> np.ndarray:
+    """[N, 3] x y z in the town."""
+    return transform_points(T_world_base @ frame.T_base_lidar, frame.points[:, :3].astype(np.float64))

@@ -1,7 +1,9 @@
 """nuScenes: thirteen tables as v1.0-synth, a day is a log, 20 seconds are a scene, every frame is a keyframe.
 
 Dates are those of the days, so that splits by date (NUSC-PR) mean something. Points are deskewed and in the axes of
-nuScenes' LiDAR (x right, y ahead). All sensors fire together, so each sample has one ego pose.
+nuScenes' LiDAR (x right, y ahead). All sensors fire together, so each sample has one ego pose. The map's origin is the
+town's south-west corner, because nuScenes' maps know no negative coordinates: poses are those of the other layouts,
+moved by the same way on all days.
 """
 
 import json
@@ -17,19 +19,22 @@ from vxp_ros.core.geometry import make_transform, matrix_to_quaternion
 
 from ..rig import Rig, rotation_z
 from ..store.master import Recording
+from ..streets.planner import reach
 
 VERSION = "v1.0-synth"
 SCENE_FRAMES = 40  # 20 s at 2 Hz
 # x right, y ahead, z up, seen from x ahead, y left, z up
 T_LIDAR_TOP = make_transform(rotation_z(-np.pi / 2), np.zeros(3))
 MAP_PIXELS_PER_M, STREET_M = 10, 10.0
+MAP_EDGE_M = 20.0  # around the outermost junctions
 EMPTY_TABLES = ("category", "attribute", "visibility", "instance", "sample_annotation")
 OWN_FILES = r"samples/[A-Z_]+/[^/]+\.(jpg|pcd\.bin)|maps/[^/]+\.png|v1\.0-synth/[a-z_]+\.json"
 
 
 def write(recordings: list[Recording], folder: Path, step: Callable[[], None]) -> None:
     """Write all days under `folder`; step is called once per frame."""
-    tables = Tables(recordings[0].meta["split"]["name"])
+    split = recordings[0].meta["split"]
+    tables = Tables(split["name"], map_frame(split["size"]))
     for recording in recordings:
         tables.add_sensors(recording.rig)
         for channel in channels(recording.rig):
@@ -44,7 +49,7 @@ def write(recordings: list[Recording], folder: Path, step: Callable[[], None]) -
                 write_frame(deskewed, number, files, folder)
                 step()
     (folder / "maps").mkdir()
-    draw_map(recordings, folder / tables.rows["map"][0]["filename"])
+    draw_map(recordings, tables.T_map_world, folder / tables.rows["map"][0]["filename"])
     (folder / VERSION).mkdir()
     for name, rows in tables.rows.items():
         (folder / VERSION / f"{name}.json").write_text(json.dumps(rows, indent=0))
@@ -61,10 +66,12 @@ def write_frame(deskewed: Recording, number: int, files: dict[str, str], folder:
 
 
 class Tables:
-    """The rows of all tables so far. Tokens are hashes of what they stand for, so that they are the same every time."""
+    """The rows of all tables so far. Tokens are hashes of what they stand for, so that they are the same every time.
 
-    def __init__(self, town: str):
-        self.town = town
+    T_map_world: [4, 4], from the town's axes to those of nuScenes' map."""
+
+    def __init__(self, town: str, T_map_world: np.ndarray):
+        self.town, self.T_map_world = town, T_map_world
         names = ("sensor", "calibrated_sensor", "ego_pose", "log", "scene", "sample", "sample_data", "map")
         self.rows: dict[str, list[dict]] = {name: [] for name in (*names, *EMPTY_TABLES)}
         self.rows["map"].append({
@@ -128,7 +135,8 @@ class Tables:
             {"token": token, "timestamp": micros, "scene_token": scene["token"], **chain("sample", day)}
         )
         ego = self.token("ego", day, number)
-        self.rows["ego_pose"].append({"token": ego, "timestamp": micros, **pose_row(recording.poses[number])})
+        T_map_base = self.T_map_world @ recording.poses[number]
+        self.rows["ego_pose"].append({"token": ego, "timestamp": micros, **pose_row(T_map_base)})
         files = {}
         for channel in channels(recording.rig):
             camera = recording.rig.cameras.get(name_of(channel))
@@ -164,12 +172,18 @@ def pose_row(T: np.ndarray) -> dict:
     return {"translation": T[:3, 3].tolist(), "rotation": [w, x, y, z]}
 
 
-def draw_map(recordings: list[Recording], path: Path) -> None:
-    """The driven streets in white, ten pixels a metre, x = y = 0 in the lower left corner, as nuScenes' own masks."""
-    tracks = [recording.poses[recording.numbers][:, :2, 3] for recording in recordings]
-    width, height = np.ceil((np.concatenate(tracks).max(axis=0).clip(0) + STREET_M) * MAP_PIXELS_PER_M).astype(int)
+def map_frame(size: tuple[int, int]) -> np.ndarray:
+    """[4, 4] T_map_world of a town of so many blocks: x = y = 0 is its south-west corner."""
+    return make_transform(np.eye(3), np.array([*(reach(size) + MAP_EDGE_M), 0.0]))
+
+
+def draw_map(recordings: list[Recording], T_map_world: np.ndarray, path: Path) -> None:
+    """The driven streets in white on the whole town, ten pixels a metre, x = y = 0 in the lower left corner, as
+    nuScenes' own masks."""
+    width, height = np.ceil(2 * T_map_world[:2, 3] * MAP_PIXELS_PER_M).astype(int)
     mask = np.zeros((height, width), np.uint8)
-    for track in tracks:
+    for recording in recordings:
+        track = (T_map_world @ recording.poses[recording.numbers])[:, :2, 3]
         pixels = np.round(track * MAP_PIXELS_PER_M * [1, -1] + [0, height]).astype(np.int32)
         cv2.polylines(mask, [pixels], False, 255, int(STREET_M * MAP_PIXELS_PER_M))
     path.write_bytes(cv2.imencode(".png", mask)[1].tobytes())

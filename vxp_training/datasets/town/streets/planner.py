@@ -34,6 +34,11 @@ def make_plan(seed: int, style: Style, size: tuple[int, int], is_hardened: bool)
     return replace(plan, blocks=make_blocks(plan, seed, style, is_hardened))
 
 
+def reach(size: tuple[int, int]) -> np.ndarray:
+    """[2] metres east and north of the origin, beyond which no town of so many blocks has a junction."""
+    return np.array(size) / 2 * BLOCK + NODE_JITTER
+
+
 def _place_nodes(seed: int, size: tuple[int, int]) -> np.ndarray:
     """[N, 2] junctions around the origin."""
     columns, rows = size
