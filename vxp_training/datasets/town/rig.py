@@ -153,12 +153,12 @@ def interpolate_poses(T: np.ndarray, times: np.ndarray, wanted: np.ndarray) -> n
     ratio = ((wanted - times[before]) / (times[before + 1] - times[before]))[:, None]
     mixed = (1 - ratio) * quaternions[before] + ratio * quaternions[before + 1]
     poses = np.tile(np.eye(4), (len(wanted), 1, 1))
-    poses[:, :3, :3] = rotations(mixed / np.linalg.norm(mixed, axis=1, keepdims=True))
+    poses[:, :3, :3] = quaternions_to_matrices(mixed / np.linalg.norm(mixed, axis=1, keepdims=True))
     poses[:, :3, 3] = (1 - ratio) * T[before, :3, 3] + ratio * T[before + 1, :3, 3]
     return poses
 
 
-def rotations(quaternions: np.ndarray) -> np.ndarray:
+def quaternions_to_matrices(quaternions: np.ndarray) -> np.ndarray:
     """[M, 4] unit quaternions x y z w -> [M, 3, 3]."""
     x, y, z, w = quaternions.T
     rows = [

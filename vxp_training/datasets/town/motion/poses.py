@@ -7,7 +7,7 @@ import numpy as np
 WHEELBASE, TRACK = 2.7, 1.5  # metres over which the slope is felt
 
 
-def rotations(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
+def angles_to_matrices(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
     """[N, 3, 3] = Rz(yaw) Ry(pitch) Rx(roll); positive pitch lowers the nose (REP-103)."""
     cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
     rows = [
@@ -30,6 +30,6 @@ def on_slope(
     rise = height(xy + half_base * forward) - height(xy - half_base * forward)
     bank = height(xy + half_track * side) - height(xy - half_track * side)
     T = np.zeros((len(xy), 4, 4))
-    T[:, :3, :3] = rotations(yaw, pitch - np.arctan2(rise, WHEELBASE), roll + np.arctan2(bank, TRACK))
+    T[:, :3, :3] = angles_to_matrices(yaw, pitch - np.arctan2(rise, WHEELBASE), roll + np.arctan2(bank, TRACK))
     T[:, :2, 3], T[:, 2, 3], T[:, 3, 3] = xy, height(xy), 1.0
     return T

@@ -2,11 +2,11 @@
 
 from ..compiled import inner
 
-RED, GREEN, BLUE = 0, 1, 2  # linear albedo
-GLASS = 3  # share of the point that is a pane: it reflects the surroundings, and swallows the LiDAR's pulse
+# 0, 1, 2: red, green and blue, linear albedo
+PANE = 3  # share of the point that is glass: it reflects the surroundings, and swallows the LiDAR's pulse
 GLOSS = 4  # mirror-like share at a right angle, of car paint, metal, wet stone
 RETRO = 5  # share that sends light back where it came from
-GLOW = 6  # 6, 7, 8: light of its own
+GLOW = 6  # 6, 7, 8: red, green and blue of its own light
 SLOTS = 9
 
 
@@ -14,7 +14,7 @@ SLOTS = 9
 def lay(coat, red, green, blue):
     """Start a coat: a dull surface of this colour."""
     coat[0], coat[1], coat[2] = red, green, blue
-    for i in range(3, 9):
+    for i in range(PANE, SLOTS):
         coat[i] = 0.0
 
 
@@ -25,7 +25,7 @@ def cover(coat, share, red, green, blue):
     coat[0] = coat[0] * rest + red * share
     coat[1] = coat[1] * rest + green * share
     coat[2] = coat[2] * rest + blue * share
-    for i in range(3, 9):
+    for i in range(PANE, SLOTS):
         coat[i] *= rest
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from ..compiled import inner, kernel
 from ..render.patches import Patches, make_patches
 from ..scene import Day, Mesh, Scene
-from .coat import SLOTS, cover, dim
+from .coat import GLOSS, PANE, RETRO, SLOTS, cover, dim
 from .facade import paint_facade
 from .ground import paint_ground
 from .ground_maps import GroundMaps, make_ground_maps
@@ -96,10 +96,10 @@ def paint(coat, kind, tone, face_seed, u, v, wu, wv, lean_u, lean_v, x, y, up, w
         paint_backdrop(coat, seed, tone, u, v)
     else:
         paint_metal(coat, seed, tone, u, v, w)
-    if weather.wetness > 0.0 and coat[3] < 0.5 and coat[4] < 0.5:
+    if weather.wetness > 0.0 and coat[PANE] < 0.5 and coat[GLOSS] < 0.5:
         dim(coat, 1.0 - 0.25 * weather.wetness)
         if up > 0.5:
-            coat[4] = max(coat[4], 0.4 * weather.wetness)
+            coat[GLOSS] = max(coat[GLOSS], 0.4 * weather.wetness)
     if weather.snow > 0.0 and material != LIGHT:
         _cover_with_snow(coat, material, face_seed, x, y, up, weather.snow)
 
@@ -134,7 +134,7 @@ def _reflect(planes, surface, seeds, kinds, numbers, ground, weather, faces, poi
         grey = 0.5 * coat[0] + 0.35 * coat[1] + 0.15 * coat[2]
         if kind[0] == LEAF or kind[0] == HEDGE:
             grey = min(2.2 * grey + 0.15, 1.0)  # plants are bright in the near infrared
-        out[i, 0], out[i, 1], out[i, 2] = grey, coat[3], coat[5]
+        out[i, 0], out[i, 1], out[i, 2] = grey, coat[PANE], coat[RETRO]
 
 
 class Looks(NamedTuple):

@@ -3,7 +3,7 @@
 from math import floor
 
 from ..compiled import inner
-from .coat import cover, dim
+from .coat import GLOW, PANE, cover, dim
 from .letters import LENGTHS, ink
 from .noise import chance, clamp, comb, pulse, smooth
 
@@ -57,7 +57,7 @@ def _fascia(coat, seed, tone, u, v, wu, wv, board, top, is_lit):
     cover(coat, 0.92 * write * share, ink_red, ink_green, ink_blue)
     if is_lit and chance(seed, 42, 2) < 0.7:
         for i in range(3):
-            coat[6 + i] += share * (0.15 + 0.5 * write) * coat[i]
+            coat[GLOW + i] += share * (0.15 + 0.5 * write) * coat[i]
 
 
 @inner
@@ -79,9 +79,9 @@ def _display(coat, share, seed, x, y, bay, board, column, is_door, is_lit, w):
         green += goods * (shade * (0.75 + 0.35 * abs(hue - tint)) - green)
         blue += goods * (shade * (0.95 - 0.45 * hue) - blue)
     cover(coat, share, 0.55 * red, 0.55 * green, 0.55 * blue)
-    coat[3] += share
+    coat[PANE] += share
     if is_lit and chance(seed, 44, 2) < 0.75:
         glow = share * 0.42 * (0.5 + 0.5 * smooth(0.0, board, y))
-        coat[6] += glow * red * 1.15
-        coat[7] += glow * green
-        coat[8] += glow * blue * 0.78
+        coat[GLOW] += glow * red * 1.15
+        coat[GLOW + 1] += glow * green
+        coat[GLOW + 2] += glow * blue * 0.78

@@ -1,7 +1,7 @@
 """Traffic signs: a field and a border in the surface's colours, and a pictogram by style and seed."""
 
 from ..compiled import inner
-from .coat import cover, lay
+from .coat import RETRO, cover, lay
 from .letters import ink
 from .noise import pulse
 
@@ -23,7 +23,7 @@ def paint_sign(coat, style, seed, tone, u, v, wu, wv):
         x, y, w = 1.2 * x, 1.2 * y, 1.2 * w
     black = 0.02 if float(tone[0]) > 0.3 else 0.78
     cover(coat, _pictogram(style, seed, x, y, w), black, black, black)
-    coat[5] = 1.0
+    coat[RETRO] = 1.0
 
 
 @inner

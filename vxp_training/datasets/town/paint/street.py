@@ -1,7 +1,7 @@
 """Cars, lights and loose panes."""
 
 from ..compiled import inner
-from .coat import cover, dim, lay
+from .coat import GLOSS, GLOW, PANE, cover, dim, lay
 from .noise import clamp, comb, detail, noise, pulse, smooth
 
 
@@ -17,7 +17,7 @@ def paint_car(coat, seed, tone, u, v, wu, wv):
     cover(coat, 0.75 * sill, 0.035, 0.034, 0.033)
     dirt = clamp((0.75 - v) / 0.6, 0.0, 1.0) * (0.3 + 0.5 * noise(u * 2.0, v * 3.0, seed))
     cover(coat, 0.5 * dirt, 0.13, 0.115, 0.095)
-    coat[4] = 0.95 * (1.0 - 0.8 * dirt)
+    coat[GLOSS] = 0.95 * (1.0 - 0.8 * dirt)
 
 
 @inner
@@ -25,14 +25,14 @@ def paint_car_glass(coat, tone, u, v):
     """Tinted panes; the seats behind show as darker shapes."""
     lay(coat, 0.022, 0.024, 0.026)
     dim(coat, 0.6 + 0.8 * smooth(0.3, 0.7, noise(u * 2.3, v * 2.3, 5)))
-    coat[3] = 1.0
+    coat[PANE] = 1.0
 
 
 @inner
 def paint_pane(coat, tone):
     """A pane of a shelter: a faint tint over what would be behind it."""
     lay(coat, 0.06 + 0.1 * float(tone[0]), 0.07 + 0.1 * float(tone[1]), 0.07 + 0.1 * float(tone[2]))
-    coat[3] = 1.0
+    coat[PANE] = 1.0
 
 
 @inner
@@ -47,6 +47,6 @@ def paint_light(coat, tone, is_night):
     """A lamp's lens: pale by day, of its colour at night."""
     red, green, blue = float(tone[0]), float(tone[1]), float(tone[2])
     lay(coat, 0.15 + 0.5 * red, 0.15 + 0.5 * green, 0.15 + 0.5 * blue)
-    coat[4] = 0.8
+    coat[GLOSS] = 0.8
     strength = 5.0 if is_night else 0.35
-    coat[6], coat[7], coat[8] = strength * red, strength * green, strength * blue
+    coat[GLOW], coat[GLOW + 1], coat[GLOW + 2] = strength * red, strength * green, strength * blue

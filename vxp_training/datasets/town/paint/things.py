@@ -3,7 +3,7 @@
 from math import floor
 
 from ..compiled import inner
-from .coat import cover, dim, lay
+from .coat import GLOSS, cover, dim, lay
 from .noise import chance, clamp, comb, detail, noise, rough_noise, smooth
 
 SLATE, CONCRETE_TILES, SEAMS, GRAVEL, COPPER = 1, 2, 3, 4, 5  # roof styles; 0: pantiles
@@ -20,7 +20,7 @@ def paint_roof(coat, style, seed, tone, u, v, wu, wv):
         dim(coat, 1.0 - 0.45 * comb(u, 0.55, 0.04, wu))
         if style == COPPER:
             cover(coat, 0.55 * rough_noise(u * 0.5, v * 0.3, seed), 0.20, 0.36, 0.30)
-        coat[4] = 0.25
+        coat[GLOSS] = 0.25
     else:
         rise, length = (0.33, 0.24) if style == 0 else ((0.22, 0.26) if style == SLATE else (0.34, 0.33))
         row = floor(v / rise)
@@ -89,7 +89,7 @@ def paint_metal(coat, seed, tone, u, v, w):
     lay(coat, float(tone[0]), float(tone[1]), float(tone[2]))
     dim(coat, 0.85 + 0.3 * noise(u * 3.0, v * 0.9, seed))
     cover(coat, 0.25 * smooth(0.7, 0.9, noise(u * 5.0, v * 2.0, seed + 1)), 0.16, 0.09, 0.05)
-    coat[4] = 0.3
+    coat[GLOSS] = 0.3
 
 
 @inner

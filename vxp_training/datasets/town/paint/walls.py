@@ -3,7 +3,7 @@
 from math import floor
 
 from ..compiled import inner
-from .coat import cover, dim, lay
+from .coat import GLOSS, cover, dim, lay
 from .noise import chance, clamp, comb, detail, noise, pulse, rough_noise
 
 # The wall of each facade style.
@@ -115,7 +115,7 @@ def _panels(coat, style, seed, tone, u, v, wu, wv):
     if style == 4:
         dim(coat, 1.0 + 0.30 * (noise(u * 14.0, v * 14.0, seed) - 0.5) * detail(0.1, max(wu, wv)))
     if style == 9:
-        coat[4] = 0.12
+        coat[GLOSS] = 0.12
 
 
 @inner
@@ -156,7 +156,7 @@ def _tiles(coat, seed, tone, u, v, wu, wv):
     joint = 1.0 - (1.0 - comb(v, size, 0.006, wv)) * (1.0 - comb(u, size, 0.006, wu))
     dim(coat, 1.0 - 0.4 * joint)
     dim(coat, 1.0 + 0.18 * (chance(int(i), int(j), seed) - 0.5) * fine)
-    coat[4] = 0.04
+    coat[GLOSS] = 0.04
 
 
 @inner

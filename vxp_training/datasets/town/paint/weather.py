@@ -3,7 +3,7 @@
 from math import floor
 
 from ..compiled import inner
-from .coat import cover
+from .coat import GLOSS, cover
 from .noise import chance, clamp, detail, noise, rough_noise, smooth
 
 
@@ -33,7 +33,7 @@ def make_wet(coat, x, y, w, road, wetness):
     for i in range(3):
         coat[i] *= dark * (1.0 - 0.35 * puddle)
     is_hard = 1.0 if road > 0.0 else 0.5
-    coat[4] = wetness * is_hard * (0.34 + 0.12 * rough_noise(x * 1.7, y * 1.7, 92)) * (1.0 - puddle) + puddle * 0.97
+    coat[GLOSS] = wetness * is_hard * (0.34 + 0.12 * rough_noise(x * 1.7, y * 1.7, 92)) * (1.0 - puddle) + puddle * 0.97
 
 
 @inner
@@ -54,6 +54,6 @@ def lay_snow(coat, x, y, w, road, snow):
     share = snow * smooth(0.12, 0.75, depth)
     for i in range(3):
         coat[i] *= 1.0 - 0.35 * snow  # the melt between
-    coat[4] = 0.25 * snow * (1.0 - share)
+    coat[GLOSS] = 0.25 * snow * (1.0 - share)
     white = 0.80 + 0.12 * (noise(x * 3.1, y * 3.1, 105) - 0.5) - 0.25 * (1.0 - share)
     cover(coat, share, white * 0.97, white * 0.985, white)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..compiled import inner
-from .coat import cover, dim
+from .coat import GLOW, PANE, cover, dim
 from .noise import chance, clamp, comb, pulse, smooth
 
 # Frames: white, dark grey, brown.
@@ -69,14 +69,14 @@ def _pane(coat, share, x, y, width, height, wx, lean_x, lean_y, hidden, seed, li
         green += cloth * (CURTAINS[row, 1] * folds - green)
         blue += cloth * (CURTAINS[row, 2] * folds - blue)
     cover(coat, share, red * top, green * top, blue * top)
-    coat[3] += share
+    coat[PANE] += share
     if chance(seed, 16, 5) < lit:
         warm = chance(seed, 17, 5)
         glow = share * (0.35 + 0.65 * chance(seed, 18, 5)) * (0.55 + 0.45 * smooth(0.0, height, y)) * 0.24
         shape = 0.5 + 3.0 * red
-        coat[6] += glow * shape * 1.25
-        coat[7] += glow * shape * (0.80 + 0.22 * warm)
-        coat[8] += glow * shape * (0.42 + 0.55 * warm * warm)
+        coat[GLOW] += glow * shape * 1.25
+        coat[GLOW + 1] += glow * shape * (0.80 + 0.22 * warm)
+        coat[GLOW + 2] += glow * shape * (0.42 + 0.55 * warm * warm)
 
 
 @inner
@@ -91,10 +91,10 @@ def paint_door(coat, share, x, y, width, height, wx, wy, red, green, blue, seed)
     )
     dim(coat, 1.0 - 0.22 * share * panels)
     cover(coat, share * light, 0.03, 0.03, 0.035)
-    coat[3] += share * light
+    coat[PANE] += share * light
     if chance(seed, 21, 3) < 0.4:  # panes in the upper panel
         glass = pulse(x, 0.25, width - 0.25, wx) * pulse(y, 0.48 * height, 0.76 * height, wy)
         cover(coat, share * glass, 0.03, 0.03, 0.035)
-        coat[3] += share * glass
+        coat[PANE] += share * glass
     knob = pulse(x, width - 0.17, width - 0.11, wx) * pulse(y, 0.47 * height, 0.51 * height, wy)
     cover(coat, share * knob, 0.5, 0.42, 0.2)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..compiled import inner, kernel
-from ..paint.coat import SLOTS
+from ..paint.coat import GLOSS, GLOW, PANE, RETRO, SLOTS
 from ..paint.ground import paint_ground
 from ..paint.materials import GROUND, LEAF, paint
 from ..paint.noise import clamp, noise
@@ -123,11 +123,11 @@ def _shade_face(patches, face, dx, dy, dz, norm, stage, T, lens, coat, lit, mirr
     _light(stage, kind[0] == LEAF, x, y, z, nx, ny, nz, coat, lit)
     slant /= norm
     if kind[0] == GROUND and stage.weather.wetness > 0.0:
-        mirror[0], mirror[1] = -min(coat[4] * _fresnel(slant), 1.0), clamp(2.0 * coat[4] - 0.9, 0.0, 1.0)
-    elif kind[0] != LEAF and (coat[3] > 0.0 or coat[4] > 0.0):
+        mirror[0], mirror[1] = -min(coat[GLOSS] * _fresnel(slant), 1.0), clamp(2.0 * coat[GLOSS] - 0.9, 0.0, 1.0)
+    elif kind[0] != LEAF and (coat[PANE] > 0.0 or coat[GLOSS] > 0.0):
         _reflect(stage.light, dx / norm, dy / norm, dz / norm, nx, ny, nz, slant, x, y, z, coat, lit, mirror)
     for c in range(3):
-        lit[c] += coat[6 + c]
+        lit[c] += coat[GLOW + c]
     return depth
 
 
@@ -180,7 +180,7 @@ def _light(stage, is_leaf, x, y, z, nx, ny, nz, coat, lit):
         lit[c] = ways[1, c] * sun + (ways[2, c] * up + ways[3, c] * (1.0 - up)) * open_sky
     if light.is_night:
         add_lamps(stage.lamps, x, y, z, nx, ny, nz, lit)
-        add_spots(stage.spots, x, y, z, nx, ny, nz, coat[5], lit)
+        add_spots(stage.spots, x, y, z, nx, ny, nz, coat[RETRO], lit)
     for c in range(3):
         lit[c] *= coat[c]
 
@@ -195,14 +195,14 @@ def _fresnel(slant):
 @inner
 def _reflect(light, dx, dy, dz, nx, ny, nz, slant, x, y, z, coat, lit, mirror):
     """Mirror the surroundings in panes, polish and water."""
-    if coat[3] > 0.3:  # panes are never quite flat
+    if coat[PANE] > 0.3:  # panes are never quite flat
         nx, ny = (
             nx + 0.03 * (noise(x * 0.9 + z, z * 0.9, 421) - 0.5),
             ny + 0.03 * (noise(y * 0.9 + z, z * 0.9, 422) - 0.5),
         )
     rx, ry, rz = dx - 2.0 * slant * nx, dy - 2.0 * slant * ny, dz - 2.0 * slant * nz
     fresnel = _fresnel(slant)
-    share = min(coat[3] * (fresnel + 0.04) + coat[4] * fresnel, 1.0)
+    share = min(coat[PANE] * (fresnel + 0.04) + coat[GLOSS] * fresnel, 1.0)
     mirror[0] = 0.0
     if share > 0.004:
         length = (rx * rx + ry * ry + rz * rz) ** 0.5
