@@ -24,6 +24,7 @@ BROUGHT_BY = {
     **dict.fromkeys(("spconv", "faiss"), "'vxp_ros[cpu]' (or [cuda])"),
     **dict.fromkeys(("jinja2", "matplotlib", "psutil"), "'vxp_ros[demo]'"),
     **dict.fromkeys(("numba", "embreex"), "'vxp_ros[town]'"),
+    "scipy": "'vxp_ros[train]'",
 }
 PACKAGES = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "faiss": "faiss-cpu"}
 PLUGIN_GROUP = "vxp.commands"
