@@ -6,6 +6,7 @@ when it is needed; lists of positives and negatives are not stored.
 """
 
 import csv
+import hashlib
 import io
 import os
 import re
@@ -59,6 +60,13 @@ class Annotation:
         if not len(rows):
             raise SourceError(f"no drive {drive} in the annotation; it has {', '.join(self.drives) or 'none'}")
         return rows
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits over all columns."""
+        digest = hashlib.sha256()
+        for field in fields(self):
+            digest.update(repr(getattr(self, field.name).tolist()).encode())
+        return digest.hexdigest()[:16]
 
     @property
     def drives(self) -> list[str]:

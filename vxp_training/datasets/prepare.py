@@ -116,16 +116,19 @@ def planar(T_odom_base: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return T_odom_base[:, 1, 3], T_odom_base[:, 0, 3], np.arctan2(T_odom_base[:, 1, 0], T_odom_base[:, 0, 0])
 
 
-def rows_apart(positions: np.ndarray, spacing: float | None) -> np.ndarray:
+def rows_apart(positions: np.ndarray, spacing: float | None, head_start: float | None = None) -> np.ndarray:
     """Rows so that `spacing` metres of travel lie between them: the first, then each at which the travel since the last
-    has reached it (the authors' rule; real spacings are a little larger). All rows for None or 0. positions: [N, D]."""
+    has reached it (the authors' rule; real spacings are a little larger). All rows for None or 0. positions: [N, D].
+
+    head_start: so many metres count as travelled before the first row, which is left out itself.
+    """
     if not spacing:
         return np.arange(len(positions))
     travel = np.linalg.norm(np.diff(positions, axis=0), axis=1)
-    rows, since = [0], 0.0
+    rows, since = ([0], 0.0) if head_start is None else ([], head_start)
     for row, step in enumerate(travel, start=1):
         since += step
         if since >= spacing:
             rows.append(row)
             since = 0.0
-    return np.array(rows[: len(positions)])
+    return np.array(rows, np.int64)

@@ -8,6 +8,7 @@ Odometry axes are x east, y north, z up, so northing is T[1, 3], easting T[0, 3]
 KITTI sequences, two bags) lie `WORLD_GAP_M` apart, so that no radius query takes them for neighbours.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,12 @@ class PreparedData:
 
     def __len__(self) -> int:
         return len(self.annotation)
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits over the table and all calibration: the same for the same frames, unless their files
+        change in place."""
+        parts = (self.annotation.fingerprint(), (self.folder / DRIVES).read_text(), self.T_base_camera.tobytes().hex())
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def frame(self, row: int) -> Frame:
         """The frame of this row. Raises SourceError for a missing file, BadInput for a damaged one."""
