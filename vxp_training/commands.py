@@ -24,6 +24,7 @@ DEFAULT_RATE_HZ = {"bag": 10.0, "nuscenes": 2.0}
 KEYFRAME_RATE_HZ = 2.0
 # A step of so many times the usual one is the way between two routes, which the car was carried.
 CARRIED_RATIO = 8
+MIN_SIDE, MAX_SIDE = 16, 4096
 SEEDED_STYLE, SEEDED_SIZE = "train", (3, 2)
 ON_FIRST_USE = "the first one takes half a minute longer where the town was never drawn before: it is compiled"
 
@@ -38,7 +39,8 @@ def town(
     split: Annotated[str, typer.Option(help="A town of the manifest. [default: town-demo]", show_default=False)] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="A town of your own instead.", show_default=False)] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Frames of each day.", show_default=False)] = None,
-    spacing: Annotated[float | None, typer.Option(min=0.1, help="Metres between frames.", show_default=False)] = None,
+    spacing: Annotated[float | None, typer.Option(min=0.1, max=1000, help="Metres between frames.",
+                                                  show_default=False)] = None,
     length: Annotated[float | None, typer.Option(min=1.0, help="Metres of the route.", show_default="all")] = None,
     rate: Annotated[float | None, typer.Option(min=0.1, max=10, help="Frames per second.", show_default=False)] = None,
     cameras: Annotated[int, typer.Option(help="1 (ahead) or 6 (all round).")] = 1,
@@ -76,6 +78,8 @@ def town(
     spacing, rate = frame_density(layout, spacing, rate)
     drive = Task(choose_split(split, seed), "", rig, spacing, rate, length, route=route, has_blur=blur)
     tasks = [replace(drive, day=day) for day in check_days(split_list(days))]
+    if json_file is not None:
+        json_files.check_writable(json_file)
     report = make_town(tasks, layout, out.expanduser(), limit, processes, cache, compressed, odometry, overwrite)
     if json_file is not None:
         json_files.write_json(json_file, report)
@@ -88,10 +92,16 @@ def gallery(
     split: Annotated[str, typer.Option(help="A town of the manifest.")] = "town-demo",
 ) -> None:
     """Draw a contact sheet of a town: its places on all days, and the map with the routes."""
-    from .datasets.town.gallery import make_gallery
     from .datasets.town.splits import find_split
 
-    make_gallery(find_split(split), out.expanduser())
+    town, out = find_split(split), out.expanduser()
+    if out.suffix != ".png":
+        raise typer.BadParameter(f"--out must be a file that ends in .png, got {str(out)!r}")
+    json_files.check_writable(out)
+    from .datasets.town.gallery import make_gallery
+
+    with Bars() as bars:
+        make_gallery(town, out, bars.bar("drawing"))
     typer.echo(f"{out}")
 
 
@@ -109,6 +119,8 @@ def manifest(
     names = [find_split(name).name for name in split_list(splits)] or list(SPLITS)
     if out is not None and len(names) < len(SPLITS):
         raise typer.BadParameter("a manifest holds all splits; leave out --splits")
+    if out is not None:
+        json_files.check_writable(out.expanduser())
     hashes = {name: geometry_hashes(SPLITS[name]) for name in progress_over(names)}
     if out is not None:
         json_files.write_json(out.expanduser(), make_manifest(hashes))
@@ -202,10 +214,13 @@ def frame_density(layout: str, spacing: float | None, rate: float | None) -> tup
 
 def parse_size(text: str) -> tuple[int, int]:
     """(640, 360) of "640x360"."""
-    found = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text)
-    if not found:
-        raise typer.BadParameter(f"--size must be WIDTHxHEIGHT in pixels, such as 640x360, got {text!r}")
-    return int(found[1]), int(found[2])
+    found = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    width, height = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE):
+        raise typer.BadParameter(
+            f"--size must be WIDTHxHEIGHT, such as 640x360, of {MIN_SIDE} to {MAX_SIDE} pixels each, got {text!r}"
+        )
+    return width, height
 
 
 def check_one_of(option: str, number: int, allowed: tuple[int, ...]) -> int:

@@ -8,7 +8,8 @@ import pytest
 
 from vxp_ros.cli.main import missing_module, plugins, run
 from vxp_ros.sources import open_source
-from vxp_training.datasets.town import splits
+from vxp_training.commands import Bars
+from vxp_training.datasets.town import splits, world
 
 SMALL = ["--size", "64x36", "--rings", "16", "--limit", "3", "--processes", "1"]
 
@@ -94,6 +95,9 @@ def test_a_town_of_ones_own(cache, tmp_path, monkeypatch):
         (["--split", "town-paris"], "choose one of town-train-1"),
         (["--split", "town-demo", "--seed", "4"], "give one of them"),
         (["--size", "640"], "--size must be WIDTHxHEIGHT"),
+        (["--size", "15x64"], "of 16 to 4096 pixels each"),
+        (["--size", "64x4097"], "of 16 to 4096 pixels each"),
+        (["--spacing", "inf"], "--spacing"),
         (["--rings", "20"], "--rings must be one of 16, 32, 64, got 20"),
         (["--cameras", "2"], "--cameras must be one of 1, 6, got 2"),
         (["--cameras", "6"], "layout kitti holds one colour camera"),
@@ -109,6 +113,45 @@ def test_what_cannot_be_is_said_in_a_sentence(arguments, sentence, tmp_path, cap
     shown = " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert sentence in shown and "Traceback" not in shown
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--out", "file/out"], "file: File exists"),
+        (["--out", "/proc/vxp/out"], "/proc/vxp: No such file or directory"),
+        (["--out", "out", "--json", "file/report.json"], "file: File exists"),
+        (["--out", "out", "--json", "."], "this is a folder"),
+        (["--out", "out", "--cache", "file"], "file: File exists"),
+        (["gallery", "--out", "file/town.png"], "file: File exists"),
+        (["gallery", "--out", "."], "ends in .png"),
+        (["gallery", "--out", "town.gif"], "ends in .png"),
+        (["gallery", "--split", "town-paris", "--out", "town.png"], "choose one of town-train-1"),
+        (["manifest", "--out", "file/manifest.json"], "file: File exists"),
+        (["manifest", "--splits", "town-demo", "--out", "manifest.json"], "a manifest holds all splits"),
+        (["manifest", "--splits", "town-paris"], "choose one of town-train-1"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_the_work(arguments, named, tmp_path, capsys, monkeypatch):
+    """Not after minutes of it: nothing is built here at all."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(world, "World", None)
+    (tmp_path / "file").write_text("mine")
+    if "--cache" not in arguments and arguments[0] == "--out":
+        arguments = [*arguments, "--cache", "cache"]
+    assert run(["town", *arguments]) == 1
+    shown = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert named in shown and "Traceback" not in shown
+    assert (tmp_path / "file").read_text() == "mine" and not (tmp_path / "out").exists()
+
+
+def test_the_wait_for_the_first_frame_is_explained_once(capsys):
+    with Bars() as bars:
+        bar = bars.bar("rain", "it takes long")
+        for done in range(3):
+            bar(done, 2)
+        bars.bar("snow", "it takes long")(2, 2)  # all there
+    assert capsys.readouterr().err.split() == ["rain:", "2", "frames", "to", "draw;", "it", "takes", "long"]
 
 
 def test_without_out(capsys):

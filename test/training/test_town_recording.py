@@ -135,7 +135,7 @@ def test_both_routes_are_driven_one_after_the_other(recorded):
     np.testing.assert_array_equal(both.stamps_ns[:count], main.stamps_ns)
     np.testing.assert_allclose(both.poses[:count], main.poses, atol=1e-9)
     gaps = np.diff(both.stamps_ns) / 1e9
-    assert (gaps > 0).all() and np.argmax(gaps) == count - 1 and gaps[count - 1] > 2
+    assert (gaps > 0).all() and gaps[count - 1] == 2
     ways = np.linalg.norm(both.poses[count:, None, :2, 3] - main.poses[:, :2, 3], axis=2)
     assert len(both.poses) > count + 10 and np.median(ways.min(axis=1)) > 25
 

@@ -9,7 +9,7 @@ from town_small import ROAD, footprint, ground_at, is_within, make_world
 from vxp_ros.core.geometry import is_rigid
 from vxp_training.datasets.town.days import DAYS, make_day, start_ns
 from vxp_training.datasets.town.motion.poses import on_slope
-from vxp_training.datasets.town.routes import drive
+from vxp_training.datasets.town.routes import PAUSE_NS, drive, one_after_the_other
 from vxp_training.datasets.town.streets.lines import is_inside
 from vxp_training.datasets.town.streets.parking import park_cars
 from vxp_training.datasets.town.streets.planner import make_plan
@@ -130,6 +130,19 @@ def test_unmapped_streets_are_out_of_sight_of_the_main_drive():
     main, unmapped = main_drive("sunny"), main_drive("sunny", route="unmapped")
     gaps = np.linalg.norm(main.T_world_base[:, None, :2, 3] - unmapped.T_world_base[None, :, :2, 3], axis=2)
     assert len(unmapped) > 60 and gaps.min() > 35
+
+
+@pytest.mark.parametrize("length", [None, 100.0, 333.0])
+def test_one_drive_after_the_other_is_both_with_a_short_pause(length):
+    """Also after a route that was cut: nobody waits for the rest of it while the bag is replayed."""
+    first, second = main_drive("rain", spacing=10.0, length=length), main_drive("rain", spacing=10.0, route="unmapped")
+    both, count = one_after_the_other(first, second), len(first)
+    assert both.stamps_ns[count] - both.stamps_ns[count - 1] == PAUSE_NS and (np.diff(both.knots_ns) > 0).all()
+    assert len(both) == count + len(second)
+    np.testing.assert_array_equal(np.diff(both.stamps_ns[count:]), np.diff(second.stamps_ns))
+    for offset in (-50_000_000, 0, 50_000_000):  # a whole sweep
+        expected = [way.poses_at(way.stamps_ns + offset) for way in (first, second)]
+        np.testing.assert_allclose(both.poses_at(both.stamps_ns + offset), np.concatenate(expected), atol=1e-9)
 
 
 def nearest(query, reference):

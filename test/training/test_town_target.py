@@ -1,11 +1,14 @@
 """The folder that a layout is written to: whole or not at all, once, and in place of nothing foreign."""
 
+import errno
+
 import pytest
 from town_masters import make_master
 
 from vxp_ros.core.errors import SourceError
-from vxp_training.datasets.town.layouts import export
+from vxp_training.datasets.town.layouts import export, kitti
 from vxp_training.datasets.town.store import target
+from vxp_training.datasets.town.store.master_files import write_atomically
 
 
 def test_a_second_export_writes_nothing(masters, written):
@@ -32,6 +35,28 @@ def test_another_town_is_replaced_only_when_asked(masters, tmp_path):
     assert export("bag", masters, out, overwrite=True)
     assert not (out / "poses").exists() and (out / "sunny/metadata.yaml").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.lock", "out"]
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(masters, tmp_path, monkeypatch):
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(kitti, "write_bytes", no_room)
+    with pytest.raises(OSError, match="No space left") as problem:
+        export("kitti", masters, tmp_path / "out")
+    assert problem.value.filename == str(tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == [".out.lock"]
+
+
+def test_a_frame_that_does_not_fit_on_the_disk_leaves_no_part(tmp_path, monkeypatch):
+    def half(path, content):
+        path.open("wb").write(content[:3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(tmp_path), "write_bytes", half)
+    with pytest.raises(OSError) as problem:
+        write_atomically(tmp_path / "000000.camera.jpg", b"picture")
+    assert problem.value.filename == str(tmp_path / "000000.camera.jpg") and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("there", ["notes", "town and notes", "link", "file"])

@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("vxp: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except (VxpError, OSError, ModuleNotFoundError) as problem:
+    except (VxpError, OSError, ImportError) as problem:
         if "--debug" in arguments:
             traceback.print_exc()
         print(f"vxp: {sentence(problem)}", file=sys.stderr)

@@ -1,7 +1,5 @@
 """What the commands share on their way out: JSON files, tables and progress. Nothing heavy is imported here."""
 
-import errno
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +17,8 @@ PARTIAL = 2
 
 def check_json(path: Path | None) -> None:
     """Say before minutes of work, not after them, that the file of --json cannot be written. Raises OSError."""
-    if path is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "--json needs a file, and this is a folder", str(path))
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(errno.EACCES, "--json cannot write into this folder", str(path.parent))
+    if path is not None:
+        json_file.check_writable(path)
 
 
 def write_json(path: Path | None, result: dict) -> None:

@@ -1,11 +1,24 @@
 """Results as JSON files: whole or not at all, and only what JSON knows."""
 
+import errno
 import json
 import math
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
+
+
+def check_writable(path: Path) -> None:
+    """Say before minutes of work, not after them, that no file can be written here. Makes the folder if needed.
+
+    Raises OSError that names what is in the way.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "a file is to be written here, and this is a folder", str(path))
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "no file can be written into this folder", str(path.parent))
 
 
 def write_json(path: Path, result: dict) -> None:

@@ -1,5 +1,6 @@
 """How the town's inner loops are compiled: by numba, once per machine, and kept until one of their files changes."""
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,8 +19,10 @@ def inner(function):
 
 def kernel(function):
     """Compile a function that Python calls, and keep the machine code on disk."""
-    dispatcher = njit(error_model="numpy", nogil=True, cache=True)(function)
-    _watch_all_sources(dispatcher)
+    dispatcher = njit(error_model="numpy", nogil=True)(function)
+    with suppress(RuntimeError):  # no folder to keep it in: compiled anew by every process
+        dispatcher.enable_caching()
+        _watch_all_sources(dispatcher)
     return dispatcher
 
 

@@ -1,5 +1,6 @@
 """Pictures of a town for people: the same places on every day, one under the other, and the town from above."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -29,22 +30,30 @@ GROUND_COLOURS = {
 }  # fmt: skip
 
 
-def make_gallery(split: Split, out: Path) -> None:
-    """Write one PNG: a row of pictures per day, all from the same places, and beside them the map with its routes."""
+def make_gallery(split: Split, out: Path, progress: Callable[[int, int], None]) -> None:
+    """Write one PNG: a row of pictures per day, all from the same places, and beside them the map with its routes.
+
+    progress: called as progress(days done, all days).
+    """
+    progress(0, len(DAYS))
     world = World(split.seed, split.style, split.size, split.is_hardened)
-    sheet = contact_sheet(world, split)
+    sheet = contact_sheet(world, split, progress)
     day = make_day(DAYS[0], split.seed, split.is_hardened)
     routes = [(drive(world, day, spacing=2.0, length=split.length), ROUTE)]
     routes.append((drive(world, day, spacing=2.0, route="unmapped"), UNMAPPED))
     top = captioned(draw_top(world, routes), f"{split.name}: the mapped route in red, unmapped streets in blue")
     height = max(len(sheet), len(top))
     pictures = [np.vstack([picture, paper(height - len(picture), picture.shape[1])]) for picture in (sheet, top)]
-    cv2.imwrite(str(out), np.hstack(pictures)[:, :, ::-1])
+    out.write_bytes(cv2.imencode(".png", np.hstack(pictures)[:, :, ::-1])[1].tobytes())
 
 
-def contact_sheet(world: World, split: Split) -> np.ndarray:
+def contact_sheet(world: World, split: Split, progress: Callable[[int, int], None]) -> np.ndarray:
     """[H, W, 3] RGB: one row per day, one column per place."""
-    return np.vstack([day_row(world, split, name) for name in DAYS])
+    rows = []
+    for name in DAYS:
+        rows.append(day_row(world, split, name))
+        progress(len(rows), len(DAYS))
+    return np.vstack(rows)
 
 
 def day_row(world: World, split: Split, name: str) -> np.ndarray:

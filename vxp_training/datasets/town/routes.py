@@ -25,7 +25,8 @@ STOP_BEFORE = 4.0  # metres before the turn begins
 WAIT = (1.5, 5.0)  # seconds
 LEAD = 8.0  # metres of the path before and after the drive, so that poses are known a little earlier and later
 UNMAPPED_TRIM = 45.0  # metres of the unmapped streets that can be seen from the mapped ones
-PAUSE_NS = 2_000_000_000
+PAUSE_NS = 2_000_000_000  # between the last frame of one drive and the first of the next
+MARGIN_NS = 500_000_000  # of the way before the first and after the last frame: longer than half a sweep
 DRIFT_LENGTHS = (40.0, 150.0)  # wave lengths along the path of sway across the lane, metres
 SHAKE_LENGTHS = (6.0, 40.0)  # and of roll and pitch
 SWAY_WAVES = 6
@@ -92,13 +93,22 @@ def drive(
 
 def one_after_the_other(first: Drive, second: Drive) -> Drive:
     """Both drives as one, with a pause between them in which the car is carried to where the second begins."""
-    later = first.knots_ns[-1] + PAUSE_NS - second.knots_ns[0]
+    first, second = _without_ends(first), _without_ends(second)
+    later = first.stamps_ns[-1] + PAUSE_NS - second.stamps_ns[0]
     return Drive(
         np.concatenate([first.stamps_ns, second.stamps_ns + later]),
         np.concatenate([first.T_world_base, second.T_world_base]),
         np.concatenate([first.knots_ns, second.knots_ns + later]),
         np.concatenate([first.knots, second.knots]),
     )
+
+
+def _without_ends(way: Drive) -> Drive:
+    """The drive without what lies before its first frame and behind its last, as the rest of a route that was cut."""
+    begin, end = way.stamps_ns[0] - MARGIN_NS, way.stamps_ns[-1] + MARGIN_NS
+    inner = way.knots_ns[(way.knots_ns > begin) & (way.knots_ns < end)]
+    knots_ns = np.concatenate([[begin], inner, [end]])
+    return replace(way, knots_ns=knots_ns, knots=way.poses_at(knots_ns))
 
 
 def _nanoseconds(seconds: np.ndarray) -> np.ndarray:

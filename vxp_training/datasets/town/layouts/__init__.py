@@ -7,7 +7,7 @@ from typing import Literal
 from vxp_ros.core.errors import SourceError
 
 from ..store.master import Recording
-from ..store.target import check_target, is_made, new_folder, read_marker
+from ..store.target import check_target, is_made, make_room, new_folder, read_marker
 from ..store.task import RigChoice, Task
 from . import bag, kitti, nuscenes
 
@@ -58,11 +58,13 @@ def export(
 
 
 def check_out(layout: Layout, tasks: list[Task], out: Path, overwrite: bool) -> None:
-    """Raise SourceError for what `export` will refuse to write over: before minutes of rendering, not after them."""
+    """Raise SourceError for what `export` will refuse to write over, OSError where nothing can be written: before
+    minutes of rendering, not after them."""
     marker = read_marker(out) or {}
     keys = [day["key"] for day in marker.get("days", [])]
     is_the_same = marker.get("layout") == layout and keys == [task.key() for task in tasks]
     check_target(out, OWN_FILES, overwrite or is_the_same)
+    make_room(out)
 
 
 def describe(layout: Layout, recordings: list[Recording], compressed: bool, odometry: bag.Odometry) -> dict:

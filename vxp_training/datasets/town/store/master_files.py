@@ -79,8 +79,13 @@ def write_frame(folder: Path, number: int, files: dict[str, bytes]) -> None:
 def write_atomically(path: Path, content: bytes) -> None:
     """The whole file or none of it, also when the process is killed. Not flushed: checksums find what a crash costs."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_bytes(content)
-    os.replace(scratch, path)
+    try:
+        scratch.write_bytes(content)
+        os.replace(scratch, path)
+    except OSError as problem:  # a full disk
+        scratch.unlink(missing_ok=True)
+        problem.filename = problem.filename or str(path)
+        raise
 
 
 def sums_path(folder: Path, number: int) -> Path:

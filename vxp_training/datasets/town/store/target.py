@@ -29,7 +29,7 @@ def new_folder(out: Path, facts: dict, own_files: str, overwrite: bool) -> Itera
     place for it (see `check_target`) or another process writes there.
     """
     fsio.create_folders(out.parent)
-    with only_writer(out):
+    with only_writer(out), named_errors(out):
         take_back(out)
         check_target(out, own_files, overwrite)
         scratch = hidden(out, "new")
@@ -41,6 +41,24 @@ def new_folder(out: Path, facts: dict, own_files: str, overwrite: bool) -> Itera
             publish(scratch, out)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def make_room(out: Path) -> None:
+    """Make the folder that `out` is to lie in, and try to write there. Raises OSError that names what is in the way,
+    SourceError when another process writes `out`."""
+    fsio.create_folders(out.parent)
+    with only_writer(out):
+        pass
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Errors of the disk, such as a full one, carry at least this path."""
+    try:
+        yield
+    except OSError as problem:
+        problem.filename = problem.filename or str(path)
+        raise
 
 
 def read_marker(out: Path) -> dict | None:
