@@ -41,6 +41,14 @@ def test_a_foreign_folder_is_left_alone(tmp_path):
         prepare_folder(tmp_path / "file")
 
 
+def test_bags_in_the_folder_are_not_deleted_before_they_are_read(tmp_path, capsys):
+    """As when the bags of the last demo are tried again."""
+    bag = prepare_folder(tmp_path / "out") / "town" / "sunny"
+    bag.mkdir(parents=True)
+    assert run(["demo", "--out", str(tmp_path / "out"), "--map-bag", str(bag), "--query-bag", str(bag)]) == 1
+    assert "choose another folder with --out" in " ".join(capsys.readouterr().err.split()) and bag.exists()
+
+
 def test_a_link_in_the_folder_is_removed_not_followed(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

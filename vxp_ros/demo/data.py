@@ -88,8 +88,10 @@ def read_moments(bag: Path) -> list[Moment]:
     frames = list(source)
     if source.problems:
         raise SourceError(f"bag {bag} is damaged: {dict(source.problems)}; the demo needs every frame of it")
-    if not frames or any(frame.T_odom_base is None for frame in frames):
-        raise SourceError(f"bag {bag} has no frames, or frames without a pose: the demo needs /ground_truth or /odom")
+    if len({frame.stamp_ns for frame in frames}) < 2:
+        raise SourceError(f"bag {bag} has {len(frames)} usable frames: the demo needs two at least, of different times")
+    if any(frame.T_odom_base is None for frame in frames):
+        raise SourceError(f"bag {bag} has frames without a pose: the demo needs /ground_truth or /odom")
     if any(frame.T_base_lidar is None or first_image(frame).camera is None for frame in frames):
         raise SourceError(f"bag {bag} lacks camera_info or /tf_static: the demo needs to know how its sensors sit")
     return [Moment(frame) for frame in frames]
@@ -109,5 +111,19 @@ def rig_parameters(bag: Path, moment: Moment) -> dict[str, object]:
 
 def frame_rate(moments: list[Moment]) -> float:
     """Frames per second within a drive: the median, which the pauses between drives do not move."""
-    stamps = np.array([moment.stamp_ns for moment in moments])
-    return float(1e9 / np.median(np.diff(stamps)))
+    return float(1 / np.median(steps_s(moments)))
+
+
+def steps_s(moments: list[Moment]) -> np.ndarray:
+    """Seconds between frames, [N - 1]; frames of one stamp count as one."""
+    return np.diff(np.unique([moment.stamp_ns for moment in moments])) / 1e9
+
+
+def check_length(bag: Path, moments: list[Moment], hz: float, limit_s: float) -> None:
+    """Raise SourceError when the bag, replayed at `hz` frames per second, takes longer than the demo waits."""
+    seconds = float(steps_s(moments).sum()) * hz / frame_rate(moments)
+    if seconds > limit_s:
+        raise SourceError(
+            f"bag {bag} takes {seconds:.0f} s to replay at {hz:g} frames per second, the demo waits {limit_s:.0f} s: "
+            "cut it to a shorter drive"
+        )

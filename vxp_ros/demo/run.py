@@ -8,7 +8,7 @@ import logging
 import random
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from ..core.model_store import init_model
 from ..core.place_map import PlaceMap
 from ..core.resources import find_config
 from .controls import control_recalls
-from .data import DemoData, frame_rate, make_town, read_bags, rig_parameters
+from .data import DemoData, check_length, frame_rate, make_town, read_bags, rig_parameters
 from .pictures import draw_all
 from .processes import Child, Processes, interruptible
 from .record import MODES, DemoRun, Recording, Truth, make_answer, read_sent
@@ -74,11 +74,13 @@ def run_demo(out: Path, bags: tuple[Path, Path] | None = None, radius_m: float =
     bags: one to make the map from and one to ask with; None: a synthetic town's. radius_m: an answer is right within so
     many metres of the truth.
     """
-    out = prepare_folder(out)
+    out = prepare_folder(out, bags or ())
     space = Workspace(out, out / "model")
     with interruptible():
         with space.phase("data"):
             data = make_town(out / "town") if bags is None else read_bags(*bags, f"bags {bags[0]} and {bags[1]}")
+            check_length(data.map_bag, data.places, MAPPING_HZ, REPLAY_TIMEOUT_S)
+            check_length(data.query_bag, data.queries, QUERY_HZ, REPLAY_TIMEOUT_S)
         with space.phase("model"):
             model_id = init_model(RECIPE, space.model)
             write_parameters(space, "mapper", rig_parameters(data.map_bag, data.places[0]))
@@ -92,9 +94,13 @@ def run_demo(out: Path, bags: tuple[Path, Path] | None = None, radius_m: float =
             return report(space, model_id, data, place_map, replays, radius_m)
 
 
-def prepare_folder(out: Path) -> Path:
-    """An empty place for this run. Replaces what an earlier run left there, and refuses to touch anything else."""
+def prepare_folder(out: Path, bags: Iterable[Path] = ()) -> Path:
+    """An empty place for this run. Replaces what an earlier run left there, and refuses to touch anything else; least
+    of all the bags to be read."""
     out = out.expanduser().absolute()
+    inside = [bag for bag in bags if bag.expanduser().resolve().is_relative_to(out.resolve())]
+    if inside:
+        raise VxpError(f"{inside[0]} lies in {out}, which the demo empties first: choose another folder with --out")
     if out.exists() and not out.is_dir():
         raise VxpError(f"{out} is a file: choose a folder for the demo with --out")
     if out.is_dir() and any(out.iterdir()) and not (out / MARKER).exists():
