@@ -160,6 +160,16 @@ def plug_in(monkeypatch, **named: str):
     monkeypatch.setitem(sys.modules, "vxp_test_plugin", sys.modules[__name__])
 
 
+def outdated() -> None:
+    raise ImportError("Numba needs NumPy 2.2 or less. Got NumPy 2.9.")
+
+
+def test_packages_that_do_not_fit_each_other_are_told_in_a_sentence(monkeypatch, capsys):
+    plug_in(monkeypatch, outdated="vxp_test_plugin:outdated")
+    assert run(["outdated"]) == 1
+    assert capsys.readouterr().err == "vxp: Numba needs NumPy 2.2 or less. Got NumPy 2.9.\n"
+
+
 def test_functions_and_apps_of_packages_become_commands(monkeypatch, capsys):
     plug_in(monkeypatch, hello="vxp_test_plugin:hello", group="vxp_test_plugin:group")
     assert run(["hello"]) == 0
