@@ -21,7 +21,7 @@ def demo(
 
     Without bags a synthetic town is driven on two days. Bags need the topics /camera/image_raw (also /compressed),
     /camera/camera_info, /points, /tf_static and, for the truth, /ground_truth or /odom in one common frame. Exit code 1
-    when a frame is unaccounted for, no candidate arrives or a node dies. Takes five to six minutes.
+    when a frame is unaccounted for, no candidate arrives or a node dies. Takes about five minutes.
     """
     if (map_bag is None) != (query_bag is None):
         raise typer.BadParameter("--map-bag and --query-bag go together")
