@@ -18,11 +18,11 @@ def data() -> None:
 @data_app.command("prepare")
 def prepare(
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="kitti:ROOT:SEQ, bag:PATH, "
-               "nuscenes:ROOT[:SCENE], oxford:ANNOTATION.csv or vivid:ANNOTATION.csv.")],
+               "nuscenes:ROOT[:SCENE], or the authors' tables: oxford:CSV, vivid:CSV, kitti-table:CSV.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="New folder for annotation.csv and what belongs to it.")],
     spacing: Annotated[float | None, typer.Option(min=0.0, metavar="M", help="Metres between frames.",
                show_default="every frame; bag and nuscenes: 1")] = None,
-    root: Annotated[Path | None, typer.Option(metavar="DIR", help="oxford, vivid: folder of images and clouds.",
+    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Authors' tables: folder of images and clouds.",
                show_default="the table's")] = None,
     one_world: Annotated[bool, typer.Option("--one-world", help="The sources share a map frame. Days of one Town "
                "do without saying.")] = False,

@@ -12,9 +12,10 @@ from .descriptors import Frames
 from .evaluate import KS, MODES, Answers
 from .protocols.run import Results
 
-SHOWN_KS = (1, 5, 10, 25)
-HEADER = ("group", "mode", *(f"R@{k}" for k in SHOWN_KS), "R@1%", "95 %", "AP", "max F1", "R at full P", "chance",
+SHOWN_KS = (1, 5, 10)
+HEADER = ("group", "mode", *(f"R@{k}" for k in SHOWN_KS), "R@1%", "95 % of R@1", "AP", "max F1", "R at P=1", "chance",
           "queries")  # fmt: skip
+FILE_WIDTH = 130
 TILE, GAP, CAPTION = (240, 135), 8, 26
 EACH = 4  # hits and misses of each mode
 GOOD, BAD, INK, PAPER = (40, 140, 60), (190, 50, 40), (50, 44, 40), (250, 250, 248)
@@ -35,7 +36,10 @@ def print_table(title: str, report: dict) -> None:
     for group, modes in blocks.items():
         for mode, numbers in modes.items():
             table.add_row(group, mode, *cells(numbers))
-    Console(markup=False, highlight=False, emoji=False).print(table)
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:  # a file or a pipe has room
+        console.width = FILE_WIDTH
+    console.print(table)
 
 
 def cells(numbers: dict) -> list[str]:

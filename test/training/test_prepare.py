@@ -16,9 +16,10 @@ from vxp_ros.core.geometry import invert, make_transform, pose_from_vector, tran
 from vxp_ros.sources.bag_writer import BagWriter
 from vxp_ros.sources.kitti import KittiSource
 from vxp_training.datasets.prepare import prepare, rows_apart
-from vxp_training.datasets.prepare_tables import TABLES, VIVID_T_CAMERA_LIDAR
+from vxp_training.datasets.prepare_tables import RIGS, VIVID_T_CAMERA_LIDAR
 from vxp_training.datasets.prepared import PreparedData
 from vxp_training.datasets.town.layouts import export
+from vxp_training.protocols import kitti_v1
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +189,26 @@ def test_vivid_rows_in_the_stated_frames(tmp_path):
     assert np.abs(R @ R.T - np.eye(3)).max() < 1e-6 and np.linalg.det(R) == pytest.approx(1, abs=1e-6)
     # The base looks where the camera looks.
     assert (frame.images["camera"].camera.T_base_camera[:3, :3] @ [0, 0, 1])[0] > 0.99
-    assert TABLES["vivid"].camera.K[0, 0] / 1280 == pytest.approx(0.5489086326)
+    assert RIGS["vivid"].camera.K[0, 0] / 1280 == pytest.approx(0.5489086326)
+
+
+def test_a_kitti_table_of_the_authors_on_the_users_files(town, tmp_path):
+    """Positions of the raw OXTS under wrong names, absolute paths, sequence 00 called 0."""
+    lines = ["Unnamed: 0,timestamp,date,northing,easting,yaw,submap_path,img_path"]
+    lines += [f"{n},0.{n}00000,0,613180.5,411633{n}.5,0.3,/x/sequences/00/velodyne/00000{n}.bin,"
+              f"/x/sequences/00/image_2/00000{n}.png" for n in range(3)]  # fmt: skip
+    (tmp_path / "all_annotation.csv").write_text("\n".join(lines) + "\n")
+    prepared = prepare([f"kitti-table:{tmp_path / 'all_annotation.csv'}"], tmp_path / "data", root=town)
+    assert prepared.annotation.drives == ["00"]
+    assert prepared.annotation.positions[2].tolist() == [4116332.5, 613180.5]
+    frame, same = prepared.frame(2), KittiSource(town, "00").frame(2)
+    np.testing.assert_array_equal(frame.points, same.points)
+    ours, theirs = frame.images["camera"].camera, same.images["camera"].camera
+    np.testing.assert_allclose(ours.K, theirs.K)
+    np.testing.assert_allclose(ours.T_base_camera, theirs.T_base_camera)
+    assert frame.stamp_ns == 200_000_000
+    (trial,) = kitti_v1.trials(prepared.annotation)
+    assert len(trial.queries) == 3  # in the first of the boxes
 
 
 def test_what_is_no_table(tmp_path):

@@ -238,11 +238,6 @@ def test_positions_that_are_no_oxts_are_named(protocol):
         protocol.trials(kitti_loop("07"))
 
 
-def test_the_authors_call_00_zero():
-    assert [trial.group for trial in kitti_3dv.trials(kitti_loop("0"))] == ["00"]
-    assert [trial.group for trial in kitti_cmvm.trials(kitti_loop("8"))] == ["08"]
-
-
 def test_kitti_v1_excludes_only_the_frame_itself():
     table = kitti_loop()
     (trial,) = kitti_v1.trials(table)

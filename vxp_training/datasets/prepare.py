@@ -15,7 +15,9 @@ from vxp_ros.core.json_file import write_json
 from .annotation import Annotation, concatenate, write_annotation
 from .prepared import CAMERA_POSES, DRIVES, FORMAT, POSES, TABLE, WORLD_GAP_M, Drive, PreparedData, describe_drive
 
-FORMS = "kitti:ROOT:SEQUENCE, bag:PATH, nuscenes:ROOT[:SCENE], oxford:ANNOTATION.csv or vivid:ANNOTATION.csv"
+FORMS = (
+    "kitti:ROOT:SEQUENCE, bag:PATH, nuscenes:ROOT[:SCENE], or oxford:CSV, vivid:CSV or kitti-table:CSV of the authors"
+)
 Progress = Callable[[int, int | None], None]
 
 
@@ -42,7 +44,7 @@ def prepare(
     """Write the folder `out`, whole or not at all, and return it.
 
     sources: see FORMS. spacing: metres between frames; None for every frame, of bags and nuScenes one every metre.
-    root: folder of the images and clouds that an Oxford or ViViD++ table names; None for the table's own folder.
+    root: folder of the images and clouds that a table of the authors names; None for the table's own folder.
     is_one_world: all sources share a map frame, although nothing in them says so. progress: called as (done, all).
 
     Raises SourceError that names what is missing, and when `out` holds something already.
@@ -75,7 +77,7 @@ def read_part(source: str, folder: Path, spacing: float | None, root: Path | Non
     kind, _, rest = source.partition(":")
     if kind == "kitti" and ":" in rest:
         return prepare_kitti.read(source, spacing)
-    if kind in ("oxford", "vivid") and rest:
+    if kind in ("oxford", "vivid", "kitti-table") and rest:
         return prepare_tables.read(source, spacing, root)
     if kind in ("bag", "nuscenes") and rest:
         return prepare_frames.read(source, folder, spacing, progress)

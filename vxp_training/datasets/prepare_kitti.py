@@ -8,7 +8,7 @@ import numpy as np
 
 from vxp_ros.core.datatypes import Camera
 from vxp_ros.core.errors import SourceError
-from vxp_ros.sources.kitti import KittiSource
+from vxp_ros.sources.kitti import KittiSource, require
 
 from .annotation import Annotation
 from .prepare import Part, planar, rows_apart
@@ -34,7 +34,9 @@ def read(source: str, spacing: float | None) -> Part:
         northing=north, easting=east, yaw=yaw,
         image=paths(kitti, kitti.image_path, numbers), cloud=paths(kitti, kitti.points_path, numbers),
     )  # fmt: skip
-    drive = Drive(kitti.folder.resolve(), source, camera_of(kitti, numbers[0]), np.eye(4))
+    drive = Drive(
+        kitti.folder.resolve(), source, camera_of(kitti.image_path(numbers[0]), kitti.calibration.K), np.eye(4)
+    )
     T_base_camera = np.tile(kitti.calibration.T_base_camera, (len(numbers), 1, 1))
     return Part({name: drive}, str(Path(root).resolve()) + ("" if day else f":{name}"), annotation,
                 T_odom_base, T_base_camera)  # fmt: skip
@@ -44,11 +46,12 @@ def paths(kitti: KittiSource, path_of, numbers: np.ndarray) -> np.ndarray:
     return np.array([path_of(number).relative_to(kitti.folder).as_posix() for number in numbers])
 
 
-def camera_of(kitti: KittiSource, number: int) -> Camera:
-    pixels = cv2.imread(str(kitti.image_path(number)))
+def camera_of(image: Path, K: np.ndarray) -> Camera:
+    """For images of this one's size."""
+    pixels = cv2.imread(str(require(image)))
     if pixels is None:
-        raise SourceError(f"KITTI data: {kitti.image_path(number)} cannot be decoded")
-    return Camera(pixels.shape[1], pixels.shape[0], kitti.calibration.K)
+        raise SourceError(f"KITTI data: {image} cannot be decoded")
+    return Camera(pixels.shape[1], pixels.shape[0], K)
 
 
 def town_day(root: Path, sequence: str) -> str:

@@ -1,5 +1,6 @@
-"""Oxford RobotCar and ViViD++ from the annotation table of the authors' release, with the calibration that the release
-states (specification, sections 2.2, 4.2 and 4.3). Extracting the raw data comes later."""
+"""Oxford RobotCar, ViViD++ and KITTI from the annotation tables of the authors' release, with the calibration that the
+release states (specification, sections 2.2, 4.2 and 4.3); KITTI's is its own. Its table has the positions of the raw
+OXTS, in which the test boxes are. Extracting the raw data comes later."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 from vxp_ros.core.datatypes import Camera
 from vxp_ros.core.errors import SourceError
 from vxp_ros.core.geometry import invert, make_transform
+from vxp_ros.sources.kitti import read_calibration, require
 
 from .annotation import Annotation, Unit, concatenate, heading_from_track, read_annotation
 from .prepare import Part, rows_apart
+from .prepare_kitti import camera_of
 from .prepared import Drive
 
 # camera axes (x right, y down, z ahead) seen from axes with x ahead, y left, z up
@@ -34,44 +37,67 @@ VIVID_T_CAMERA_LIDAR = make_transform(
 
 
 @dataclass(frozen=True)
-class Table:
-    """How the authors write a data set. camera: for the size at which its intrinsics are stated."""
+class Rig:
+    """camera: for the size at which its intrinsics are stated. All matrices [4, 4]."""
 
-    unit: Unit
-    swapped_ne_columns: bool
     camera: Camera
     T_base_camera: np.ndarray
     T_base_lidar: np.ndarray
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the authors write a data set's table."""
+
+    unit: Unit
+    swapped_ne_columns: bool
 
 
 def pinhole(width: int, height: int, fx: float, fy: float, cx: float, cy: float) -> Camera:
     return Camera(width, height, np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]))
 
 
-TABLES = {
+FORMS = {"oxford": Form("us", False), "vivid": Form("s", True), "kitti-table": Form("s", True)}
+RIGS = {
     # "stereo narrow left"; images are undistorted and 320 x 240 on disk, which `PreparedData.camera` scales to
-    "oxford": Table("us", False, pinhole(1280, 960, 964.828979, 964.828979, 643.788025, 484.407990),
-                    make_transform(R_AHEAD_OPTICAL, np.zeros(3)), T_OXFORD_LIDAR),
-    "vivid": Table("s", True, pinhole(1280, 1024, 702.60305, 703.45417, 644.92965, 526.45724),
-                   T_VIVID_LIDAR @ invert(VIVID_T_CAMERA_LIDAR), T_VIVID_LIDAR),
-}  # fmt: skip
+    "oxford": Rig(
+        pinhole(1280, 960, 964.828979, 964.828979, 643.788025, 484.407990),
+        make_transform(R_AHEAD_OPTICAL, np.zeros(3)),
+        T_OXFORD_LIDAR,
+    ),
+    "vivid": Rig(
+        pinhole(1280, 1024, 702.60305, 703.45417, 644.92965, 526.45724),
+        T_VIVID_LIDAR @ invert(VIVID_T_CAMERA_LIDAR),
+        T_VIVID_LIDAR,
+    ),
+}
 
 
 def read(source: str, spacing: float | None, root: Path | None) -> Part:
-    """source: oxford:CSV or vivid:CSV. root: folder below which its files are; None for the CSV's own."""
+    """source: oxford:CSV, vivid:CSV or kitti-table:CSV. root: folder below which its files are; None for the CSV's."""
     kind, _, rest = source.partition(":")
-    table, path = TABLES[kind], Path(rest).expanduser()
+    form, path = FORMS[kind], Path(rest).expanduser()
     root = (path.parent if root is None else root.expanduser()).resolve()
     if not path.is_file():
         raise SourceError(f"{path} is missing; {kind}: needs the annotation table all_annotation.csv of the data set")
-    annotation = read_annotation(path, table.unit, table.swapped_ne_columns, root)
-    annotation = concatenate([spaced(annotation.select(annotation.rows_of(name)), spacing)
-                              for name in annotation.drives])  # fmt: skip
-    annotation = with_true_yaw(kind, annotation)
-    drive = Drive(root, source, table.camera, table.T_base_lidar)
-    T_odom_base = planar_poses(annotation)
-    T_base_camera = np.tile(table.T_base_camera, (len(annotation), 1, 1))
-    return Part(dict.fromkeys(annotation.drives, drive), kind, annotation, T_odom_base, T_base_camera)
+    annotation = read_annotation(path, form.unit, form.swapped_ne_columns, root)
+    if kind == "kitti-table":  # the authors' 0 is sequence 00
+        annotation = replace(annotation, drive=np.char.zfill(annotation.drive, 2))
+    parts = [spaced(annotation.select(annotation.rows_of(name)), spacing) for name in annotation.drives]
+    annotation = with_true_yaw(kind, concatenate(parts))
+    rigs = {name: rig_of(kind, part, root) for name, part in zip(annotation.drives, parts, strict=True)}
+    drives = {name: Drive(root, source, rig.camera, rig.T_base_lidar) for name, rig in rigs.items()}
+    T_base_camera = np.array([rigs[str(name)].T_base_camera for name in annotation.drive])
+    return Part(drives, kind, annotation, planar_poses(annotation), T_base_camera)
+
+
+def rig_of(kind: str, part: Annotation, root: Path) -> Rig:
+    """The rig of one drive. KITTI's calibration lies beside its images."""
+    if kind != "kitti-table":
+        return RIGS[kind]
+    image = root / str(part.image[0])
+    calibration = read_calibration(require(image.parent.parent / "calib.txt"))
+    return Rig(camera_of(image, calibration.K), calibration.T_base_camera, IDENTITY)
 
 
 def spaced(annotation: Annotation, spacing: float | None) -> Annotation:
@@ -79,8 +105,10 @@ def spaced(annotation: Annotation, spacing: float | None) -> Annotation:
 
 
 def with_true_yaw(kind: str, annotation: Annotation) -> Annotation:
-    """Counter-clockwise from the east. Oxford's INS counts clockwise from the north; ViViD++'s table always says 0, so
-    the heading comes from the track."""
+    """Counter-clockwise from the east, as KITTI's is. Oxford's INS counts clockwise from the north; ViViD++'s table
+    always says 0, so the heading comes from the track."""
+    if kind == "kitti-table":
+        return annotation
     if kind == "oxford":
         yaw = (np.pi / 2 - annotation.yaw + np.pi) % (2 * np.pi) - np.pi
         return replace(annotation, yaw=yaw)

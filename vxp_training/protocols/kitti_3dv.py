@@ -29,7 +29,7 @@ def is_test(annotation: Annotation) -> np.ndarray:
     """[N] bool: rows of 00 and 02 inside the boxes. VXP trains on 03 to 10 and on the rest of 00 and 02."""
     inside = np.zeros(len(annotation), bool)
     for sequence, centres in BOXES.items():
-        rows = np.flatnonzero(np.char.zfill(annotation.drive, 2) == sequence)
+        rows = annotation.drive == sequence
         inside[rows] = in_squares(annotation.positions[rows], centres, HALF_WIDTH_M)
     return inside
 
@@ -48,8 +48,8 @@ def trials(annotation: Annotation, compat: Compat = Compat(), has_boxes: bool = 
 
 
 def present(annotation: Annotation) -> list[str]:
-    """Which of the two sequences the data has; the authors' tables call 00 "0"."""
-    there = [sequence for sequence in BOXES if sequence in np.char.zfill(annotation.drive, 2)]
+    """Which of the two sequences the data has."""
+    there = [sequence for sequence in BOXES if sequence in annotation.drives]
     if not there:
         raise SourceError(f"this protocol asks KITTI 00 and 02; the data has {', '.join(annotation.drives)}")
     return there
@@ -57,7 +57,7 @@ def present(annotation: Annotation) -> list[str]:
 
 def rows_of(annotation: Annotation, sequence: str, has_boxes: bool) -> tuple[np.ndarray, np.ndarray]:
     """All rows of the sequence, and which of them may be asked [N] bool."""
-    rows = np.flatnonzero(np.char.zfill(annotation.drive, 2) == sequence)
+    rows = annotation.rows_of(sequence)
     if not has_boxes:
         return rows, np.ones(len(rows), bool)
     inside = in_squares(annotation.positions[rows], BOXES[sequence], HALF_WIDTH_M)
@@ -66,8 +66,8 @@ def rows_of(annotation: Annotation, sequence: str, has_boxes: bool) -> tuple[np.
         raise SourceError(
             f"KITTI {sequence}: no frame lies in the test boxes around northing {BOXES[sequence][0, 0]:.0f}, easting "
             f"{BOXES[sequence][0, 1]:.0f}; positions lie around {north:.0f}, {east:.0f}. The boxes are in Mercator "
-            "metres of the raw OXTS, which the benchmark's poses are not: prepare kitti-table:ANNOTATION.csv of the "
-            "authors, or ask everywhere with --no-boxes"
+            "metres of the raw OXTS, which the benchmark's poses are not: prepare kitti-table:CSV with the authors' "
+            "table, or ask everywhere with --no-boxes"
         )
     return rows, inside
 

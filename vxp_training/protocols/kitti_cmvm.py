@@ -3,8 +3,6 @@
 Their models are trained on 11 to 21. Specification, section 6.2, has their numbers, VXP's among them.
 """
 
-import numpy as np
-
 from vxp_ros.core.errors import SourceError
 
 from ..datasets.annotation import Annotation
@@ -19,14 +17,14 @@ def trials(annotation: Annotation, compat: Compat = Compat()) -> list[Trial]:
 
     Raises SourceError when none of the sequences is there.
     """
-    names = np.char.zfill(annotation.drive, 2)
-    found = []
-    for sequence in SEQUENCES:
-        rows = np.flatnonzero(names == sequence)
-        if len(rows):
-            allowed = without_self(rows, rows)
-            right = positives_within(annotation, rows, rows, RADIUS_M, allowed=allowed)
-            found.append(Trial(sequence, f"{sequence} in itself", rows, rows, right, allowed))
-    if not found:
+    there = [sequence for sequence in SEQUENCES if sequence in annotation.drives]
+    if not there:
         raise SourceError(f"kitti-cmvm asks KITTI {', '.join(SEQUENCES)}; the data has {', '.join(annotation.drives)}")
-    return found
+    return [trial(annotation, sequence) for sequence in there]
+
+
+def trial(annotation: Annotation, sequence: str) -> Trial:
+    rows = annotation.rows_of(sequence)
+    allowed = without_self(rows, rows)
+    right = positives_within(annotation, rows, rows, RADIUS_M, allowed=allowed)
+    return Trial(sequence, f"{sequence} in itself", rows, rows, right, allowed)

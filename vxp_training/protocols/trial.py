@@ -40,13 +40,15 @@ class Trial:
 
 @dataclass(frozen=True)
 class Compat:
-    """The authors' behaviour where it differs from what was meant (specification, section 7.1). All off by default."""
+    """The authors' behaviour where it differs from what was meant (specification, section 7.1). All off by default.
+
+    Their swapped column names are no switch here: `read_annotation` puts them right, and boxes are in the true order.
+    """
 
     vivid_thin_global_index: bool = False
     vivid_yaw_zero: bool = False
     kitti_headstart_lost: bool = False
     kitti_r1pct_filtered: bool = False
-    swapped_ne_columns: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "Compat":
