@@ -8,6 +8,7 @@ import numpy as np
 from vxp_ros.core.datatypes import Frame, Modality
 from vxp_ros.core.errors import BadInput
 
+from .datasets.prepared import WORLD_GAP_M
 from .descriptors import Frames
 from .evaluate import KS, MODES, Answers
 from .protocols.run import Results
@@ -104,7 +105,9 @@ def draw_row(frames: Frames, mode: str, result: Answers, query: int) -> np.ndarr
     trial, is_hit = result.trial, bool(result.is_right[query])
     tiles = [tile(frames, int(trial.queries[query]), query_sensor, f"query: {trial.name}", INK)]
     if result.best[query] >= 0:
-        text = f"{'right' if is_hit else 'wrong'}, {result.error_m[query]:.0f} m away"
+        metres = float(result.error_m[query])
+        where = f"{metres:.0f} m away" if metres < WORLD_GAP_M / 2 else "in another world"
+        text = f"{'right' if is_hit else 'wrong'}, {where}"
         place = int(trial.database[result.best[query]])
         tiles.append(tile(frames, place, place_sensor, text, GOOD if is_hit else BAD))
     if not is_hit:
