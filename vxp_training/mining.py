@@ -3,51 +3,53 @@
 Section 3.2 of our specification of VXP: batches are made of pairs, and grow when too few triplets are still violated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from .datasets.annotation import Annotation, neighbours, yaw_difference
 
 POSITIVE_M, NEGATIVE_M = 10.0, 25.0
 POSITIVE_YAW = 0.5  # radians: beyond it two views of one place show different things
 SMALLEST_BATCH = 4  # two pairs: fewer hold no negative
 
 
+# Folders that are trained on together share no world: their samples are never the same place and always far apart.
+FOLDER_GAP_M = 1e7
+
+
 @dataclass(frozen=True)
 class Poses:
-    """Where samples were taken. northing, easting: [N] float64 metres. yaw: [N] float64 radians. world: [N] int64.
+    """Where samples were taken. positions: [N, 2] float64, northing and easting in metres. yaw: [N] float64 radians."""
 
-    Positions can only be compared inside one world (one town, one campaign); samples of two worlds are never the same
-    place and always far apart.
-    """
-
-    northing: np.ndarray
-    easting: np.ndarray
+    positions: np.ndarray
     yaw: np.ndarray
-    world: np.ndarray
+
+    @classmethod
+    def of(cls, folders: Sequence[Annotation]) -> "Poses":
+        """The rows of several tables one after the other, each table in a world of its own."""
+        positions = [
+            table.positions - table.positions.min(axis=0) + i * FOLDER_GAP_M for i, table in enumerate(folders)
+        ]
+        return cls(np.concatenate(positions), np.concatenate([table.yaw for table in folders]))
 
     def __len__(self) -> int:
         return len(self.yaw)
 
     def __getitem__(self, rows: np.ndarray) -> "Poses":
-        return Poses(self.northing[rows], self.easting[rows], self.yaw[rows], self.world[rows])
-
-
-def yaw_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The smaller angle between headings in radians, in [0, pi]."""
-    return np.abs((a - b + np.pi) % (2 * np.pi) - np.pi)
+        return Poses(self.positions[rows], self.yaw[rows])
 
 
 def pair_masks(a: Poses, b: Poses) -> tuple[np.ndarray, np.ndarray]:
     """(positives, negatives) between two sets of samples, each [len(a), len(b)] bool.
 
-    positive: at most 10 m apart and headings less than 0.5 rad apart. negative: more than 25 m apart or in two worlds.
-    Other pairs, such as opposite views of one place, are neither. A sample is its own positive: see `batch_masks`.
+    positive: at most 10 m apart and headings less than 0.5 rad apart. negative: more than 25 m apart. Other pairs, such
+    as opposite views of one place, are neither. A sample is its own positive: see `batch_masks`.
     """
-    apart = np.hypot(a.northing[:, None] - b.northing, a.easting[:, None] - b.easting)
-    is_same_world = a.world[:, None] == b.world
+    apart = np.linalg.norm(a.positions[:, None] - b.positions, axis=2)
     is_aligned = yaw_difference(a.yaw[:, None], b.yaw) < POSITIVE_YAW
-    return is_same_world & (apart <= POSITIVE_M) & is_aligned, ~is_same_world | (apart > NEGATIVE_M)
+    return (apart <= POSITIVE_M) & is_aligned, apart > NEGATIVE_M
 
 
 def batch_masks(poses: Poses, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -59,28 +61,11 @@ def batch_masks(poses: Poses, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 def positives_of(poses: Poses) -> list[np.ndarray]:
     """For each sample the rows of its positives, itself excluded, rising."""
-    found: list[np.ndarray] = [np.zeros(0, np.int64)] * len(poses)
-    for row, near in neighbours(poses, POSITIVE_M):
-        is_aligned = yaw_difference(poses.yaw[near], poses.yaw[row]) < POSITIVE_YAW
-        found[row] = near[is_aligned & (near != row)]
-    return found
-
-
-def neighbours(poses: Poses, radius: float) -> Iterator[tuple[int, np.ndarray]]:
-    """For each sample (row, rows of the same world within `radius` metres, rising, itself included).
-
-    Samples are sorted into squares of `radius` metres, so that only nine squares are searched.
-    """
-    square = np.stack([poses.world, *np.floor_divide([poses.northing, poses.easting], radius)], axis=1).astype(np.int64)
-    members: dict[tuple[int, ...], list[int]] = {}
-    for row, key in enumerate(map(tuple, square.tolist())):
-        members.setdefault(key, []).append(row)
-    around = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    for (world, i, j), rows in members.items():
-        near = np.array(sorted(row for di, dj in around for row in members.get((world, i + di, j + dj), [])))
-        for row in rows:
-            apart = np.hypot(poses.northing[near] - poses.northing[row], poses.easting[near] - poses.easting[row])
-            yield row, near[apart <= radius]
+    near = neighbours(poses.positions, poses.positions, POSITIVE_M)
+    return [
+        rows[(yaw_difference(poses.yaw[rows], poses.yaw[i]) < POSITIVE_YAW) & (rows != i)]
+        for i, rows in enumerate(near)
+    ]
 
 
 def pair_batches(positives: list[np.ndarray], size: int, random: np.random.Generator) -> list[np.ndarray]:

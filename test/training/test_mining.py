@@ -5,23 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from vxp_training.mining import Poses, batch_masks, grown_batch, pair_batches, pair_masks, positives_of, yaw_difference
+from vxp_training.datasets.annotation import Annotation
+from vxp_training.mining import Poses, batch_masks, grown_batch, pair_batches, pair_masks, positives_of
 from vxp_training.schedule import lr_factor
 
 
 def poses(seed: int = 0, count: int = 300) -> Poses:
     random = np.random.default_rng(seed)
-    yaw = random.choice([0.0, 0.3, math.pi, -3.1], count)
-    return Poses(
-        random.uniform(-60, 60, count), random.uniform(4e5, 4e5 + 120, count), yaw, random.integers(0, 2, count)
-    )
+    positions = np.column_stack([random.uniform(-60, 60, count), random.uniform(4e5, 4e5 + 120, count)])
+    return Poses(positions, random.choice([0.0, 0.3, math.pi, -3.1], count))
 
 
 def relation(p: Poses, i: int, j: int) -> str:
     """The rule in plain words."""
-    if p.world[i] != p.world[j]:
-        return "negative"
-    apart = math.dist((p.northing[i], p.easting[i]), (p.northing[j], p.easting[j]))
+    apart = math.dist(p.positions[i], p.positions[j])
     turned = abs(math.remainder(p.yaw[i] - p.yaw[j], math.tau))
     if apart <= 10 and turned < 0.5:
         return "positive"
@@ -40,15 +37,26 @@ def test_masks_equal_brute_force():
 
 def test_edges_of_the_masks():
     """10 m is near, 25 m is not far; opposite views of one place are neither; headings wrap around."""
-    p = Poses(np.array([0.0, 10, 25, 25.1, 0, 0]), np.zeros(6), np.array([3.1, -3.1, 3.1, 3.1, 0.0, 2.6]), np.zeros(6))
+    north = np.array([0.0, 10, 25, 25.1, 0, 0])
+    p = Poses(np.column_stack([north, np.zeros(6)]), np.array([3.1, -3.1, 3.1, 3.1, 0.0, 2.6]))
     positives, negatives = pair_masks(p, p)
     assert positives[0].tolist() == [True, True, False, False, False, False]  # yaw: 0.08 apart, pi apart, 0.5 apart
     assert negatives[0].tolist() == [False, False, False, True, False, False]
 
 
-def test_yaw_difference_wraps():
-    assert yaw_difference(np.array([3.1]), np.array([-3.1]))[0] == pytest.approx(2 * math.pi - 6.2)
-    assert yaw_difference(np.array([7.0]), np.array([7.0 + 4 * math.pi]))[0] == pytest.approx(0, abs=1e-12)
+def test_folders_lie_in_worlds_of_their_own():
+    """The same coordinates in two tables are two places; inside each table nothing changes."""
+    size = 5
+    table = Annotation(
+        np.full(size, "a"), np.arange(size), np.linspace(4e6, 4e6 + 20, size), np.full(size, 6e5), np.zeros(size),
+        np.full(size, ""), np.full(size, ""),
+    )  # fmt: skip
+    p = Poses.of([table, table])
+    positives, negatives = pair_masks(p, p)
+    assert negatives[:size, size:].all() and not positives[:size, size:].any()
+    alone = pair_masks(Poses(table.positions, table.yaw), Poses(table.positions, table.yaw))
+    for own in (slice(0, size), slice(size, None)):
+        np.testing.assert_array_equal([positives[own, own], negatives[own, own]], alone)
 
 
 def test_positives_equal_brute_force():
