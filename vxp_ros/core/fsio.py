@@ -46,6 +46,19 @@ def write_file(path: Path, buffers: Iterable[bytes | memoryview]) -> tuple[int, 
     return size, digest.hexdigest()
 
 
+def replace_file(path: Path, buffers: Iterable[bytes | memoryview]) -> None:
+    """Write `path` anew, flushed: whoever reads it, now or after a crash, finds the old content or the whole new one.
+
+    Not for two writers of one path at a time. Raises OSError when any step fails; the old content then stays.
+    """
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.unlink(missing_ok=True)  # of a writer that was killed
+    write_file(scratch, buffers)
+    _step("replace", path)
+    os.replace(scratch, path)
+    sync_folder(path.parent)
+
+
 def _chunks(buffers: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
     for buffer in buffers:
         view = memoryview(buffer)

@@ -47,14 +47,18 @@ def init_model(recipe: str | Path, folder: Path, seed: int = 0) -> str:
     recipe: name of one in config/models, or path of a YAML file. folder: must not exist yet. Returns the model's id.
     """
     recipe = read_recipe(find_recipe(recipe))
+    network, trunk = fresh_network(recipe, seed)
+    trained_on = f"nothing: random with seed {seed}" + (f", image trunk from {trunk}" if trunk else "")
+    return save_model(replace(recipe, trained_on=trained_on), network, Path(folder))
+
+
+def fresh_network(recipe: Recipe, seed: int) -> tuple[Vxp, str]:
+    """(networks as training starts from them, where the image trunk's weights come from; "" when it is random too)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build_model(recipe)
-    trained_on = f"nothing: random with seed {seed}"
-    if network.camera:
-        source = load_weights(network.camera.backbone, recipe.image.weights)
-        trained_on += "" if source == "random" else f", image trunk from {source}"
-    return save_model(replace(recipe, trained_on=trained_on), network, Path(folder))
+    source = load_weights(network.camera.backbone, recipe.image.weights) if network.camera else "random"
+    return network, "" if source == "random" else source
 
 
 def find_recipe(name_or_path: str | Path) -> Path:

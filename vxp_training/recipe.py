@@ -1,0 +1,187 @@
+"""What a training recipe says (config/training/NAME.yaml). The defaults are those of the VXP paper for Oxford RobotCar.
+
+The networks' own recipe (config/models/NAME.yaml) is named by `model`.
+"""
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+import yaml
+
+from vxp_ros.core.config import build, setting, walk
+from vxp_ros.core.errors import ModelError
+from vxp_ros.core.resources import share_folder
+
+from .losses import KINDS, MARGIN
+
+STAGES = ("teacher", "local", "global")
+
+
+@dataclass(frozen=True)
+class OptimiserRecipe:
+    """Adam; the learning rate of an epoch is max(lr * 0.95^floor(epoch / lr_step), min_lr)."""
+
+    epochs: int = setting(30, "passes over the data", 1, 100_000)
+    batch: int = setting(8, "samples per step, over all processes", 1, 100_000)
+    lr: float = setting(1e-4, "learning rate at the start", 1e-9, 10.0)
+    min_lr: float = setting(5e-6, "learning rate that it does not fall below", 0.0, 10.0)
+    lr_step: int = setting(2, "epochs between two falls", 1, 100_000)
+    weight_decay: float = setting(1e-6, "of Adam", 0.0, 10.0)
+
+
+@dataclass(frozen=True)
+class TeacherRecipe(OptimiserRecipe):
+    """Stage 1: the image network learns by triplets."""
+
+    epochs: int = setting(100, "passes over the data", 1, 100_000)
+    batch: int = setting(16, "samples per step in the first epoch, made of pairs", 4, 100_000)
+    max_batch: int = setting(80, "what the batch grows to", 4, 100_000)
+    batch_growth: float = setting(1.4, "factor by which the batch grows after an epoch", 1.0, 10.0)
+    grow_below: float = setting(0.7, "it grows when less than this part of the triplets violated the margin", 0.0, 1.0)
+    lr: float = setting(1e-5, "learning rate at the start", 1e-9, 10.0)
+    min_lr: float = setting(1e-6, "learning rate that it does not fall below", 0.0, 10.0)
+    margin: float = setting(MARGIN, "of the triplet loss", 0.0, 1e6)
+    freeze_backbone: bool = setting(False, "train only pooling and head")
+    keep: str = setting(
+        "loss_and_violations",
+        "which epoch's weights: smallest validation loss times violating triplets, smallest loss, or the last",
+        choices=("loss_and_violations", "loss", "last"),
+    )
+    colours: bool = setting(True, "augmentation: brightness, contrast, saturation and hue by up to a tenth")
+    affine: bool = setting(True, "augmentation: turn by up to 5 degrees, shift by up to a tenth")
+
+
+@dataclass(frozen=True)
+class LocalRecipe(OptimiserRecipe):
+    """Stage 2: voxels learn the image features of their cells."""
+
+    loss: str = setting("smooth_l1", "between voxel and image features", choices=KINDS)
+    depth_weight: bool = setting(True, "near voxels count more, by 1 / depth")
+    colours: bool = setting(True, "augmentation of the image, as in stage 1")
+    flip: bool = setting(True, "augmentation: image and cloud mirrored, half of the time")
+
+
+@dataclass(frozen=True)
+class GlobalRecipe(OptimiserRecipe):
+    """Stage 3: the scan's descriptor learns to equal the image's."""
+
+    loss: str = setting("smooth_l1", "between the two descriptors", choices=KINDS)
+    colours: bool = setting(True, "augmentation of the image, as in stage 1")
+    affine: bool = setting(False, "augmentation of the image, as in stage 1")
+    flip: bool = setting(True, "augmentation: image and cloud mirrored, half of the time")
+    motion: bool = setting(True, "augmentation: cloud moved by up to 1.5 m per axis, 2 degrees of tilt, 10 of yaw")
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Prepared folders (`vxp data prepare`). Those of the command line replace these."""
+
+    train: list[str] = setting([], "folders to learn from")
+    validate: list[str] = setting([], "folders that choose the weights; empty: a part of the training data")
+    test: list[str] = setting([], "folders that only paper_compat.validate_on_test looks at")
+    validation_part: float = setting(
+        0.1, "part of the places that chooses the weights, if `validate` is empty", 0.0, 0.9
+    )
+    validation_square: float = setting(100.0, "such places come in squares of so many metres", 1.0, 1e6)
+    dataset: str = setting("", "whose calibration paper_compat replaces", choices=("", "kitti", "vivid"))
+
+
+@dataclass(frozen=True)
+class TrainingCompat:
+    """Behaviour of the authors' training that we hold to be wrong. `all` switches all on; those of the networks are
+    in the model's recipe."""
+
+    all: bool = setting(False, "every switch below")
+    nearest_cell: bool = setting(False, "stage 2 looks up the image feature of the cell, not between cells")
+    flip_keeps_cx: bool = setting(False, "a mirrored sample keeps its principal point")
+    validate_on_test: bool = setting(False, "the test data choose the weights")
+    kitti_single_calibration: bool = setting(False, "the calibration of 2011-09-26 for every KITTI sequence")
+    extrinsics_reversed_axes: bool = setting(False, "LiDAR to camera with axes reversed on the way (KITTI, ViViD++)")
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    model: str = setting("vxp", "recipe of the networks: a name in config/models, or a YAML file")
+    start: list[str] = setting([], "model folders whose networks to start from; empty: image trunk as the recipe says")
+    stages: list[str] = setting(list(STAGES), "what to train, in this order: teacher, local, global")
+    seed: int = setting(0, "of everything random", 0, 2**31 - 1)
+    precision: str = setting("float32", "of the networks' sums", choices=("float32", "bfloat16"))
+    workers: int = setting(0, "processes that load samples; 0: the training process itself", 0, 256)
+    checkpoint_s: float = setting(120.0, "seconds between two checkpoints inside an epoch", 0.0, 1e6)
+    data: DataRecipe = field(default_factory=DataRecipe)
+    teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
+    local_alignment: LocalRecipe = field(default_factory=LocalRecipe)
+    global_alignment: GlobalRecipe = field(default_factory=GlobalRecipe)
+    paper_compat: TrainingCompat = field(default_factory=TrainingCompat)
+
+
+def find_training_recipe(name_or_path: str | Path) -> Path:
+    """The YAML file: a path, or the name of one in config/training. Raises ModelError that lists them."""
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    known = {file.stem: file for file in sorted((share_folder() / "config" / "training").glob("*.yaml"))}
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    raise ModelError(f"there is no training recipe {name_or_path}: give a YAML file or one of {', '.join(known)}")
+
+
+def read_training_recipe(path: Path) -> TrainingRecipe:
+    """Raises ModelError that names every unknown key and every wrong value."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as problem:
+        raise ModelError(f"cannot read {path}: {problem.strerror}") from problem
+    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+        raise ModelError(f"{path} is not valid YAML: {' '.join(str(problem).split())}") from problem
+    return parse_training_recipe(content, str(path))
+
+
+def parse_training_recipe(content: object, origin: str) -> TrainingRecipe:
+    """A recipe from nested mappings. origin: what to call them in an error. Raises ModelError."""
+    if not isinstance(content, dict):
+        raise ModelError(f"{origin} must hold keys and values, like `model: vxp`")
+    known = [path for path, *_ in walk(TrainingRecipe)]
+    values = dict(leaves(content, {path.split(".")[0] for path in known if "." in path}))
+    problems = []
+    for path in values.keys() - known:
+        near = difflib.get_close_matches(path, known, 1)
+        problems.append(f"unknown key {path}" + (f" (did you mean {near[0]}?)" if near else ""))
+    try:
+        recipe = build(TrainingRecipe, {path: value for path, value in values.items() if path in known})
+        problems += contradictions(recipe)
+    except ValueError as problem:
+        problems.append(str(problem))
+    if problems:
+        raise ModelError(f"{origin}: {'; '.join(sorted(problems))}")
+    if recipe.paper_compat.all:
+        recipe = replace(recipe, paper_compat=TrainingCompat(**{item.name: True for item in fields(TrainingCompat)}))
+    return recipe
+
+
+def leaves(content: dict, groups: set[str], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in content.items():
+        if key in groups and isinstance(value, dict) and not prefix:
+            yield from leaves(value, groups, f"{key}.")
+        elif key not in groups or value is not None:  # an empty group is a group of defaults
+            yield f"{prefix}{key}", value
+
+
+def contradictions(recipe: TrainingRecipe) -> list[str]:
+    problems = []
+    if not recipe.stages or set(recipe.stages) - set(STAGES) or len(set(recipe.stages)) < len(recipe.stages):
+        problems.append(f"stages must be some of {', '.join(STAGES)}, each once, got {recipe.stages}")
+    compat, data = recipe.paper_compat, recipe.data
+    if compat.validate_on_test and not compat.all and data.validate:
+        problems.append("paper_compat.validate_on_test leaves data.validate without use: give only one of them")
+    needs_dataset = compat.extrinsics_reversed_axes and not compat.all
+    if needs_dataset and not data.dataset:
+        problems.append("paper_compat.extrinsics_reversed_axes needs data.dataset: kitti or vivid")
+    return problems
+
+
+def dump_training_recipe(recipe: TrainingRecipe) -> str:
+    """The YAML text with every value, defaults too."""
+    return yaml.safe_dump(asdict(recipe), sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)

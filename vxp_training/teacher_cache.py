@@ -1,0 +1,44 @@
+"""What a frozen image network makes of every image, once, in a file that is read by row."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+class TeacherCache:
+    """float32 [variants, N, ...]: plain, then mirrored images of N rows. Encoded in the order of the rows and in fixed
+    batches, so that a training that was killed finds the same numbers again."""
+
+    def __init__(self, path: Path, rows: np.ndarray, variants: int):
+        self.path, self.rows, self.variants = path, rows, variants
+        self.position = {int(row): i for i, row in enumerate(rows)}
+
+    def fill(
+        self, image: Callable[[int, bool], torch.Tensor], encode: Callable[[torch.Tensor], torch.Tensor],
+        batch: int, device: torch.device,
+    ) -> None:  # fmt: skip
+        """Encode everything, unless the file is there. image: the tensor of (row, mirrored)."""
+        if self.path.exists():
+            return
+        scratch, features = self.path.with_suffix(".part"), None
+        for variant in range(self.variants):
+            for start in range(0, len(self.rows), batch):
+                images = torch.stack([image(int(row), bool(variant)) for row in self.rows[start : start + batch]])
+                with torch.no_grad():
+                    part = encode(images.to(device)).float().cpu().numpy()
+                if features is None:
+                    shape = (self.variants, len(self.rows), *part.shape[1:])
+                    features = np.lib.format.open_memmap(scratch, "w+", np.float32, shape)
+                features[variant, start : start + len(part)] = part
+        features.flush()
+        del features
+        os.replace(scratch, self.path)
+
+    def open(self) -> None:
+        self.features = np.load(self.path, mmap_mode="r", allow_pickle=False)
+
+    def get(self, row: int, mirrored: bool) -> torch.Tensor:
+        return torch.from_numpy(self.features[int(mirrored), self.position[row]].copy())

@@ -1,0 +1,136 @@
+"""From a training recipe and prepared data to a model folder: the stages, one after the other.
+
+DIR/recipe.yaml      the recipe, every value
+DIR/1-teacher/       checkpoint.pt, best.pt, log.jsonl, tensorboard/, and model/ once the stage is done
+DIR/2-local/ ...
+DIR/model/           the result
+"""
+
+import hashlib
+import subprocess
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from vxp_ros.core import fsio
+from vxp_ros.core.encoder import choose_device
+from vxp_ros.core.errors import ModelError
+from vxp_ros.core.model_store import RECIPE_FILE, Model, find_recipe, fresh_network, load_model, save_model
+from vxp_ros.core.models.backbones import mismatch
+from vxp_ros.core.models.recipe import Recipe, read_recipe
+from vxp_ros.core.models.vxp import Vxp
+
+from .compat import frame_change
+from .datasets.prepared import PreparedData
+from .distributed import Ranks, joined_ranks
+from .engine import Engine
+from .recipe import TrainingRecipe, dump_training_recipe
+from .stages import make_stage
+from .training_data import TrainingData, gather
+
+RUN_FILE = "recipe.yaml"
+
+
+def train(recipe: TrainingRecipe, out: Path, device: str = "auto") -> Model:
+    """Train, or go on with what was killed, and return the model that now lies in out/model.
+
+    Raises ModelError (recipe, folder, device), SourceError (data).
+    """
+    chosen = choose_device(device)
+    data = open_data(recipe)
+    with joined_ranks(chosen.type == "cuda") as ranks:
+        if chosen.type == "cuda" and ranks.world > 1:
+            chosen = torch.device("cuda", ranks.local)
+        with claimed(out, recipe, ranks):
+            run_stages(recipe, data, out, chosen, ranks)
+    return load_model(out / "model")
+
+
+def open_data(recipe: TrainingRecipe) -> TrainingData:
+    data, compat = recipe.data, recipe.paper_compat
+    validate = data.test if compat.validate_on_test and data.test else data.validate
+    return gather(
+        [PreparedData(folder) for folder in data.train], [PreparedData(folder) for folder in validate],
+        part=data.validation_part, square=data.validation_square, seed=recipe.seed,
+        change=frame_change(compat, data.dataset),
+    )  # fmt: skip
+
+
+def run_stages(recipe: TrainingRecipe, data: TrainingData, out: Path, device: torch.device, ranks: Ranks) -> None:
+    model, network = first_network(recipe)
+    engine = Engine(device, ranks, recipe.seed, recipe.precision, recipe.workers, recipe.checkpoint_s)
+    for number, name in enumerate(recipe.stages, start=1):
+        folder = out / f"{number}-{name}"
+        if (folder / "model" / RECIPE_FILE).is_file():
+            network.load_state_dict(load_model(folder / "model").network.state_dict())
+            continue
+        network.requires_grad_(True)
+        engine.train(make_stage(name, network, model, recipe, data), folder)
+        described = replace(model, trained_on=in_words(recipe, data, recipe.stages[:number]), commit=commit())
+        save_once(described, network, folder / "model", ranks)
+    save_once(load_model(folder / "model").recipe, network, out / "model", ranks)
+
+
+def first_network(recipe: TrainingRecipe) -> tuple[Recipe, Vxp]:
+    """The networks as training starts: random but for the image trunk, or from model folders. Raises ModelError."""
+    model = read_recipe(find_recipe(recipe.model))
+    network, _ = fresh_network(model, recipe.seed)
+    for folder in recipe.start:
+        loaded = load_model(folder)
+        for modality in loaded.recipe.modalities:
+            own, other = getattr(network, modality), getattr(loaded.network, modality)
+            if problem := mismatch(other.state_dict(), own.state_dict()):
+                raise ModelError(f"start: the {modality} network of {folder} is none of {model.name}: {problem}")
+            own.load_state_dict(other.state_dict())
+    return model, network
+
+
+def save_once(model: Recipe, network: Vxp, folder: Path, ranks: Ranks) -> None:
+    """By the first process, unless it is there; all wait for it."""
+    if ranks.is_first and not folder.exists():
+        save_model(model, network, folder)
+    ranks.wait()
+
+
+def in_words(recipe: TrainingRecipe, data: TrainingData, stages: Sequence[str]) -> str:
+    names = ", ".join(Path(folder).name for folder in recipe.data.train)
+    digest = hashlib.sha256(dump_training_recipe(recipe).encode()).hexdigest()[:8]
+    start = f", from {', '.join(Path(folder).name for folder in recipe.start)}" if recipe.start else ""
+    return (
+        f"{len(data.train)} frames of {names}; stages {', '.join(stages)}{start}; recipe {digest}, seed {recipe.seed}"
+    )
+
+
+def commit() -> str:
+    """The commit of this source tree, "" outside one."""
+    folder = Path(__file__).parents[1]
+    if not (folder / ".git").exists():
+        return ""
+    call = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+@contextmanager
+def claimed(out: Path, recipe: TrainingRecipe, ranks: Ranks):
+    """The run folder, for this training alone. Raises ModelError when another one is at work in it, or was."""
+    if not ranks.is_first:
+        yield
+        return
+    fsio.create_folders(out)
+    try:
+        with fsio.lock(out / ".lock", wait_s=0):
+            write_recipe(out / RUN_FILE, dump_training_recipe(recipe))
+            yield
+    except fsio.Busy as owner:
+        raise ModelError(f"{out} is in use by {owner}") from owner
+
+
+def write_recipe(path: Path, text: str) -> None:
+    if not path.exists():
+        fsio.replace_file(path, [text.encode()])
+    elif path.read_text() != text:
+        raise ModelError(f"{path} is another recipe: go on with that one, or choose another --out")

@@ -1,0 +1,91 @@
+"""Frames of prepared folders, and which of them train and which choose the weights."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from vxp_ros.core.datatypes import Frame
+from vxp_ros.core.errors import SourceError
+
+from .datasets.annotation import Annotation, neighbours
+from .mining import POSITIVE_M, Poses
+
+
+class Folder(Protocol):
+    """What is asked of a data set; `datasets.prepared.PreparedData` is one."""
+
+    annotation: Annotation
+
+    def __len__(self) -> int: ...
+
+    def frame(self, row: int) -> Frame: ...
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows of all folders, one folder after the other. change: made to every frame (published calibrations)."""
+
+    folders: Sequence[Folder]
+    poses: Poses
+    train: np.ndarray
+    validate: np.ndarray
+    change: Callable[[Frame], Frame] = lambda frame: frame
+
+    def frame(self, row: int) -> Frame:
+        for folder in self.folders:
+            if row < len(folder):
+                return self.change(folder.frame(int(row)))
+            row -= len(folder)
+        raise IndexError(row)
+
+
+def gather(
+    train: Sequence[Folder],
+    validate: Sequence[Folder] = (),
+    *,
+    part: float = 0.1,
+    square: float = 100.0,
+    seed: int = 0,
+    change: Callable[[Frame], Frame] = lambda frame: frame,
+) -> TrainingData:
+    """Rows that have image and cloud. Without folders to validate on, squares of the training data are set aside.
+
+    Raises SourceError when nothing is left to train or to validate on.
+    """
+    folders = [*train, *validate]
+    if not train:
+        raise SourceError("no data to train on: give prepared folders with --data (see vxp data prepare)")
+    tables = [folder.annotation for folder in folders]
+    poses = Poses.of(tables)
+    is_whole = np.concatenate([(table.image != "") & (table.cloud != "") for table in tables])
+    rows = np.flatnonzero(is_whole)
+    count = sum(len(folder) for folder in train)
+    if validate:
+        trained, validated = rows[rows < count], rows[rows >= count]
+    else:
+        trained, validated = split_by_squares(poses, rows, part, square, seed)
+    for chosen, use in ((trained, "train"), (validated, "validate")):
+        if not len(chosen):
+            raise SourceError(f"no frame with image and cloud to {use} on, of {len(rows)} in {len(folders)} folder(s)")
+    return TrainingData(folders, poses, trained, validated, change)
+
+
+def split_by_squares(poses: Poses, rows: np.ndarray, part: float, square: float, seed: int):
+    """(training rows, validation rows): whole squares of `square` metres until `part` of the rows validates.
+
+    Training rows within the positive radius of a validation row belong to neither, so that no place is seen twice.
+    """
+    keys = np.floor_divide(poses.positions[rows], square).astype(np.int64)
+    squares, member = np.unique(keys, axis=0, return_inverse=True)
+    member = member.reshape(-1)
+    order = np.random.default_rng(seed).permutation(len(squares))
+    sizes = np.bincount(member, minlength=len(squares))[order]
+    taken = order[np.cumsum(sizes) - sizes < part * len(rows)]
+    is_validated = np.isin(member, taken)
+    trained, validated = rows[~is_validated], rows[is_validated]
+    if not len(validated) or not len(trained):
+        return trained, validated
+    near = neighbours(poses.positions[trained], poses.positions[validated], POSITIVE_M)
+    return trained[[len(found) == 0 for found in near]], validated
