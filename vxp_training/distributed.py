@@ -52,6 +52,11 @@ class Ranks:
             dist.barrier()
 
 
+def is_first_process() -> bool:
+    """True also without torchrun."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def joined_ranks(use_cuda: bool) -> Iterator[Ranks]:
     """The processes of torchrun, connected while the context lasts; without torchrun this process alone."""

@@ -71,6 +71,7 @@ class RunLog:
         if self.is_silent:
             return
         self.file.write(json.dumps(plain({"kind": kind, **entry}), allow_nan=False).encode() + b"\n")
+        self.file.flush()  # so that it can be followed; `flush` brings it to the disk
         if self.board:
             for key, value in entry.items():
                 self.board.add_scalar(f"{kind}/{key}", value, steps)

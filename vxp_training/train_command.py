@@ -23,6 +23,7 @@ def train(
 
     Many GPUs: torchrun --nproc-per-node N -m vxp_ros.cli.main train RECIPE --out DIR --data DIR
     """
+    from .distributed import is_first_process
     from .recipe import find_training_recipe, read_training_recipe
     from .train import train as run
 
@@ -30,7 +31,8 @@ def train(
     given = {"train": data, "validate": validate}
     folders = {name: [str(folder.expanduser()) for folder in values] for name, values in given.items() if values}
     model = run(replace(chosen, data=replace(chosen.data, **folders)), out.expanduser(), device)
-    typer.echo(f"{out / 'model'}: {model.model_id}, trained on {model.recipe.trained_on}")
+    if is_first_process():
+        typer.echo(f"{out / 'model'}: {model.model_id}, trained on {model.recipe.trained_on}")
 
 
 def import_weights(

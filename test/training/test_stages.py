@@ -41,11 +41,11 @@ def street_data(views: int = 1, count: int = 8):
     return data if views > 1 else replace(data, train=np.tile(data.train, 6))
 
 
-def run(name: str, folder, network=None, chosen: TrainingRecipe | None = None, data=None, model=MODEL):
+def run(name: str, folder, network=None, chosen: TrainingRecipe | None = None, data=None, engine=Engine(CPU)):
     """(network, losses of all steps)."""
-    network = network or tiny_network(model)
+    network = network or tiny_network(MODEL)
     data = data or street_data(views=2 if name == "teacher" else 1)
-    Engine(CPU).train(make_stage(name, network, model, chosen or recipe(), data), folder)
+    engine.train(make_stage(name, network, MODEL, chosen or recipe(), data), folder)
     entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return network, [entry["loss"] for entry in entries if entry["kind"] == "step"]
 
@@ -86,6 +86,15 @@ def test_frozen_backbone_keeps_its_weights_and_norms(tmp_path):
     before = state(network.camera)
     run("teacher", tmp_path, network, recipe("teacher", freeze_backbone=True, epochs=2))
     assert changed(before, network.camera) == {"pooling.p", "pooling.dense_head.weight", "pooling.dense_head.bias"}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["teacher", "local", "global"])
+def test_stages_learn_on_a_gpu(tmp_path, name, precision):
+    _, curve = run(name, tmp_path, engine=Engine(torch.device("cuda"), precision=precision))
+    assert curve[-1] < 0.5 * curve[0]
 
 
 # --- cached features, switches ---
