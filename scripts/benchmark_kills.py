@@ -1,35 +1,45 @@
-"""Kills `vxp train` at random moments and resumes it: python scripts/benchmark_kills.py --data DIR... --validate DIR
+"""Kills a training at random moments and resumes it: python scripts/benchmark_kills.py RECIPE.yaml
 
-One unbroken run, then one that is killed (SIGKILL) --kills times and finished. Prints whether each step's loss and the
-final weights are the same. RECIPE must be short: every resume starts a new process.
+One unbroken run, then one that is killed (SIGKILL) --kills times and then finished, on the CPU. Prints whether each
+step's loss and the final weights are the same. RECIPE names its data and is short; its checkpoint_s should be a
+fraction of a second, so that kills fall into checkpoints too. Runs are forked: no kill costs a start-up.
 """
 
 import argparse
 import json
+import multiprocessing
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from vxp_ros.core.json_file import write_json
 from vxp_ros.core.model_store import load_model
+from vxp_training.recipe import TrainingRecipe, find_training_recipe, read_training_recipe
+from vxp_training.train import train
+
+FORK = multiprocessing.get_context("fork")
 
 
 def main() -> None:
     options = parse_options()
     random.seed(options.seed)
+    recipe = read_training_recipe(find_training_recipe(options.recipe))
     with tempfile.TemporaryDirectory() as folder:
         whole, broken = Path(folder, "whole"), Path(folder, "broken")
         began = time.monotonic()
-        start(options, whole).wait()
+        start(recipe, whole).join()
         seconds = time.monotonic() - began
-        kills = kill_until_done(options, broken, seconds)
+        kills = kill_again_and_again(recipe, broken, options.kills, seconds)
+        start(recipe, broken).join()
         report = {
             "steps": len(losses(whole)),
-            "kills": kills,
+            "kills": len(kills),
+            "kills_in": Counter(kills),
             "unbroken_s": round(seconds, 1),
             "same_losses": losses(whole) == losses(broken),
             "same_model": load_model(whole / "model").model_id == load_model(broken / "model").model_id,
@@ -43,37 +53,30 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", help="training recipe: a name or a YAML file")
-    parser.add_argument("--data", nargs="+", required=True, metavar="DIR", help="prepared folders to train on")
-    parser.add_argument("--validate", nargs="*", default=[], metavar="DIR", help="prepared folders to validate on")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser.parse_args()
 
 
-def start(options: argparse.Namespace, out: Path) -> subprocess.Popen:
-    folders = [*(f"--data={folder}" for folder in options.data), *(f"--validate={x}" for x in options.validate)]
-    command = [sys.executable, "-m", "vxp_ros.cli.main", "train", options.recipe, f"--out={out}", *folders]
-    return subprocess.Popen([*command, "--device=cpu"], stderr=subprocess.DEVNULL)
+def start(recipe: TrainingRecipe, out: Path) -> BaseProcess:
+    process = FORK.Process(target=train, args=(recipe, out, "cpu"))
+    process.start()
+    return process
 
 
-def kill_until_done(options: argparse.Namespace, out: Path, seconds: float) -> list[dict]:
-    """Each run may go on for a random part of what an unbroken one takes from its start to the end, spread so that
-    there is work left for every kill. Returns where the run stood at each kill."""
-    kills = []
-    while len(kills) < options.kills:
-        process = start(options, out)
-        before = len(losses(out))
-        while process.poll() is None and len(losses(out)) == before:  # start-up; a kill here would test nothing
-            time.sleep(0.01)
-        time.sleep(random.uniform(0, seconds / options.kills / 4))
-        if process.poll() is not None:
-            break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        kills.append({"steps_logged": len(losses(out)), "stage": stages(out)[-1] if stages(out) else ""})
-    start(options, out).wait()
-    return kills
+def kill_again_and_again(recipe: TrainingRecipe, out: Path, kills: int, seconds: float) -> list[str]:
+    """Each run lives for a random time that leaves work for the next. Returns the stage that each kill fell into."""
+    fell_into: list[str] = []
+    while len(fell_into) < kills:
+        process = start(recipe, out)
+        process.join(random.uniform(0, 1.5 * seconds / kills))
+        process.kill()
+        process.join()
+        if process.exitcode != -signal.SIGKILL:
+            break  # it was done before
+        fell_into.append((stages(out) or ["before the first stage"])[-1])
+    return fell_into
 
 
 def stages(out: Path) -> list[str]:
@@ -81,17 +84,9 @@ def stages(out: Path) -> list[str]:
 
 
 def losses(out: Path) -> list[float]:
-    """Of all steps that the logs hold, stage after stage; half a line, as a kill may leave it, does not count."""
-    values = []
-    for stage in stages(out):
-        for line in (out / stage / "log.jsonl").read_text().splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if entry["kind"] == "step":
-                values.append(entry["loss"])
-    return values
+    """Of all steps that the logs hold, stage after stage."""
+    lines = [line for stage in stages(out) for line in (out / stage / "log.jsonl").read_text().splitlines()]
+    return [entry["loss"] for entry in map(json.loads, lines) if entry["kind"] == "step"]
 
 
 if __name__ == "__main__":
