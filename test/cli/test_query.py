@@ -18,7 +18,7 @@ def test_every_scene_is_found_on_the_map_made_of_it(place_map, source, model, tm
     assert report["queries"] == report["answered"] == 6
     assert report["recall_at_1"] == {"2.5": 1.0, "5": 1.0, "10": 1.0, "25": 1.0}
     assert report["precision_recall"]["5"]["average_precision"] == 1.0
-    assert {"voxels", "lidar_encoder", "search", "total"} <= set(report["latency_ms"])
+    assert {"points", "lidar_encoder", "search", "total"} <= set(report["latency_ms"])
     assert 0 < report["latency_ms"]["total"]["p50"] <= report["latency_ms"]["total"]["p95"]
     assert "recall@1" in capsys.readouterr().out
 

@@ -58,7 +58,7 @@ def test_descriptor_of_a_frame(encoder, modality):
     assert descriptor.vector.shape == (256,) and descriptor.vector.dtype == np.float32
     assert (descriptor.modality, descriptor.model_id) == (modality, encoder.model_id)
     assert np.linalg.norm(descriptor.vector) == pytest.approx(1, abs=1e-5)
-    stages = {"camera": {"image", "image_encoder"}, "lidar": {"voxels", "lidar_encoder"}}[modality]
+    stages = {"camera": {"image", "image_encoder"}, "lidar": {"points", "lidar_encoder"}}[modality]
     assert stage_ms.keys() == stages | {"search"} and min(stage_ms.values()) > 0
 
 
@@ -194,7 +194,7 @@ def test_missing_sensors(encoder):
     ids=["empty", "behind", "nan", "huge", "beside the view"],
 )
 def test_clouds_without_a_point_in_view(encoder, points):
-    assert refusal(encoder, "lidar", points=points) == "no_voxel_in_view"
+    assert refusal(encoder, "lidar", points=points) == "no_point_in_view"
 
 
 def test_one_point_is_a_cloud(encoder):

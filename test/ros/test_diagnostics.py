@@ -53,9 +53,9 @@ def test_a_healthy_node_says_so(robot, start):
     assert set(robot.diagnostics) == ALL
     assert {name: robot.level(name) for name in ALL} == dict.fromkeys(ALL, OK), robot.diagnostics
     encoder = robot.values("encoder")
-    for stage in ("convert", "voxels", "lidar_encoder", "search", "publish", "total"):
+    for stage in ("convert", "points", "lidar_encoder", "search", "publish", "total"):
         assert 0 < float(encoder[f"{stage}_ms_p50"]) <= float(encoder[f"{stage}_ms_p95"]), stage
-    stages = ("convert", "voxels", "lidar_encoder", "search", "publish")
+    stages = ("convert", "points", "lidar_encoder", "search", "publish")
     assert float(encoder["total_ms_p50"]) >= 0.8 * sum(float(encoder[f"{stage}_ms_p50"]) for stage in stages)
     assert 5 < float(robot.values("lidar")["rate_hz"]) < 15
     assert robot.values("lidar")["publishers"] == "1"

@@ -39,7 +39,7 @@ def candidate(**changes) -> Candidate:
 
 def answer(*candidates, status=Status.OK) -> Recognition:
     descriptor = Descriptor(np.arange(4, dtype=np.float32), "lidar", "lite-123")
-    stages = {"voxels": np.float64(1.5), "search": 0.5}
+    stages = {"points": np.float64(1.5), "search": 0.5}
     return Recognition(5_000_000_001, "lidar", status, "why", tuple(candidates), descriptor, stages)
 
 

@@ -11,9 +11,8 @@ from .datatypes import Camera, Descriptor, Frame, Image, Modality
 from .errors import BadInput, ModelError
 from .geometry import transform_points
 from .model_store import Model, load_model
-from .models.vxp import VoxelBatch
 from .preprocessing.image import to_tensor
-from .preprocessing.pointcloud import limit, voxelise
+from .preprocessing.pointcloud import limit
 from .preprocessing.projection import normalised_intrinsics, view_from_lidar
 from .stopwatch import Stopwatch
 
@@ -49,7 +48,7 @@ class Encoder:
     def describe(self, frame: Frame, modality: Modality, stage_ms: dict[str, float] | None = None) -> Descriptor:
         """The frame's descriptor by one sensor. stage_ms: gets the wall milliseconds of each stage.
 
-        Raises BadInput: "no_sensor", "bad_image", "no_voxel_in_view", "bad_descriptor", "bad_camera_info".
+        Raises BadInput: "no_sensor", "bad_image", "no_point_in_view", "bad_descriptor", "bad_camera_info".
         """
         if torch.get_num_threads() != self.threads:  # a setting of each thread, and nodes describe in a worker
             torch.set_num_threads(self.threads)
@@ -74,16 +73,15 @@ class Encoder:
     def _describe_points(self, frame: Frame, watch: Stopwatch) -> np.ndarray:
         if frame.points is None:
             raise BadInput("no_sensor", "the frame holds no point cloud")
-        with watch.stage("voxels"):
+        with watch.stage("points"):
             T_view_lidar, intrinsics = self._view(frame)
-            points = transform_points(T_view_lidar, limit(frame.points[:, :3], MAX_POINTS))
-            scan_order = self.recipe.paper_compat.voxel_cap_scan_order
-            batch = VoxelBatch.collate([voxelise(points, self.recipe.lidar, scan_order)], self.device)
+            points = limit(frame.points, MAX_POINTS).copy()
+            points[:, :3] = transform_points(T_view_lidar, points[:, :3])
+            inputs = self.network.lidar.prepare(points, intrinsics, self.device)
         with watch.stage("lidar_encoder"):
-            intrinsics = torch.tensor(intrinsics[None], dtype=torch.float32, device=self.device)
-            vectors, is_valid = self.network.lidar(batch, intrinsics)
+            vectors, is_valid = self.network.lidar(*inputs)
             if not is_valid[0]:
-                raise BadInput("no_voxel_in_view", "no LiDAR point lies in the camera's view: check the extrinsics")
+                raise BadInput("no_point_in_view", "no LiDAR point lies in the camera's view: check the extrinsics")
             return vectors[0].cpu().numpy()
 
     def _view(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from .template import TEMPLATE
 
 # In the order in which a frame meets them; whatever else a node measures comes after.
 STAGES = (
-    "end_to_end", "total", "convert", "image", "image_encoder", "voxels", "lidar_encoder", "search", "publish",
+    "end_to_end", "total", "convert", "image", "image_encoder", "points", "lidar_encoder", "search", "publish",
 )  # fmt: skip
 
 # Of the processes of a phase; the node is the mapper or the localizer.

@@ -1,9 +1,10 @@
 """The networks. `build_model` makes the one that a recipe asks for, with random weights."""
 
 from .recipe import Recipe
+from .view import ViewModel
 from .vxp import Vxp
 
 
-def build_model(recipe: Recipe) -> Vxp:
+def build_model(recipe: Recipe) -> Vxp | ViewModel:
     """Raises ModelError when parts of the recipe do not fit together."""
-    return Vxp(recipe)
+    return ViewModel(recipe) if recipe.architecture == "view" else Vxp(recipe)

@@ -69,6 +69,17 @@ class LidarRecipe:
 
 
 @dataclass(frozen=True)
+class ViewRecipe:
+    """The view model: LiDAR as a picture of the camera's view, and the head that both sensors share."""
+
+    cells: list[int] = setting([40, 80], "rows and columns of the picture that LiDAR points are projected to", 4, 1024)
+    widths: list[int] = setting([32, 64, 96], "channels of the LiDAR trunk's stages; the last stage has the camera's", 1, 1024)
+    mixed: int = setting(64, "channels that the head mixes", 1, 1024)
+    rows: int = setting(16, "summaries of all cells that the head keeps per channel", 1, 256)
+    mixers: int = setting(2, "mixing layers of the head", 0, 16)
+
+
+@dataclass(frozen=True)
 class PaperCompat:
     """Behaviour of the authors' release that we hold to be wrong: on only to reproduce it. `all` switches all on."""
 
@@ -88,7 +99,7 @@ class Recipe:
     descriptor looks like."""
 
     name: str = setting("", "name of the model; its id is NAME-HASH")
-    architecture: str = setting("vxp", "which network", choices=("vxp",))
+    architecture: str = setting("vxp", "which network", choices=("vxp", "view"))
     dimension: int = setting(256, "length of a descriptor", 1, 65536)
     normalise: bool = setting(False, "scale descriptors to length 1 (the paper does not)")
     modalities: list[str] = setting(["camera", "lidar"], "which networks the model has")
@@ -97,6 +108,7 @@ class Recipe:
     weights_sha256: str = setting("", "sha256 of model.safetensors; empty: not checked (folders made by hand)")
     image: ImageRecipe = field(default_factory=ImageRecipe)
     lidar: LidarRecipe = field(default_factory=LidarRecipe)
+    view: ViewRecipe = field(default_factory=ViewRecipe)
     paper_compat: PaperCompat = field(default_factory=PaperCompat)
 
     def preprocessing(self) -> dict:
@@ -160,7 +172,7 @@ def dump_recipe(recipe: Recipe) -> str:
 
 
 def _leaves(content: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
-    groups = {"image", "lidar", "paper_compat"} if not prefix else set()
+    groups = {"image", "lidar", "view", "paper_compat"} if not prefix else set()
     for key, value in content.items():
         if key in groups and isinstance(value, dict):
             yield from _leaves(value, f"{key}.")
@@ -190,6 +202,8 @@ def _contradictions(recipe: Recipe) -> list[str]:
             ("lidar.channels", lidar.channels, SPARSE_LAYERS),
             ("lidar.cells", lidar.cells, 2),
             ("lidar.nominal_view", lidar.nominal_view, 4),
+            ("view.cells", recipe.view.cells, 2),
+            ("view.widths", recipe.view.widths, 3),
         ]
         if len(values) != wanted
     ]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..errors import ModelError
-from ..preprocessing.pointcloud import Voxels
+from ..preprocessing.pointcloud import Voxels, voxelise
 from ..preprocessing.projection import CellHits, project
 from .backbones import make_backbone
 from .pooling import GemHead
@@ -99,6 +99,11 @@ class LidarNetwork(nn.Module):
         self.recipe, self.compat, self.normalise = recipe.lidar, recipe.paper_compat, recipe.normalise
         self.voxel_feat_ext = VoxelFeatureExtractor(recipe.lidar, recipe.paper_compat)
         self.gem = GemHead(recipe.lidar.channels[-1], recipe.dimension)
+
+    def prepare(self, points: np.ndarray, intrinsics: np.ndarray, device: str) -> tuple[VoxelBatch, torch.Tensor]:
+        """What `forward` wants of one scan. points: [N, 3 or more] x y z in the view frame. intrinsics: [4]."""
+        batch = VoxelBatch.collate([voxelise(points, self.recipe, self.compat.voxel_cap_scan_order)], device)
+        return batch, torch.tensor(intrinsics[None], dtype=torch.float32, device=device)
 
     def forward(self, batch: VoxelBatch, intrinsics: torch.Tensor) -> LidarDescriptors:
         """intrinsics: [B, 4], fx / width, fy / height, cx / width, cy / height of each scan's camera."""

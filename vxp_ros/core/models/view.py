@@ -1,0 +1,130 @@
+"""The view model: camera and LiDAR as two pictures of one view, two light trunks, one head.
+
+The LiDAR is drawn as the camera would see it (`preprocessing/view_image.py`), so that a cell of one trunk's map shows
+what the same cell of the other shows. The head mixes all cells of a map into one descriptor, as MixVPR (Ali-bey et al.,
+WACV 2023) does for pictures: where things stand in the view counts, which averages over cells forget.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..errors import ModelError
+from ..preprocessing.view_image import CHANNELS, view_image
+from .backbones import make_backbone
+from .recipe import Recipe, ViewRecipe
+from .vxp import LidarDescriptors
+
+LIDAR_STRIDE = 4
+
+
+class ViewModel(nn.Module):
+    """Both networks of a recipe; one that its `modalities` leave out is None."""
+
+    def __init__(self, recipe: Recipe):
+        super().__init__()
+        backbone = make_backbone(recipe.image.backbone)
+        cells = [n // LIDAR_STRIDE for n in recipe.view.cells]
+        if [n / backbone.stride for n in recipe.image.size] != cells:
+            raise ModelError(
+                f"{recipe.name}: image.size {recipe.image.size} must be {backbone.stride // LIDAR_STRIDE} times "
+                f"view.cells {recipe.view.cells}, and both made of whole cells"
+            )
+        head = MixHead(backbone.channels, cells[0] * cells[1], recipe.dimension, recipe.view)
+        sensors = recipe.modalities
+        self.camera = CameraView(backbone, head) if "camera" in sensors else None
+        self.lidar = LidarView(recipe, LidarTrunk(recipe.view.widths, backbone.channels), head) if "lidar" in sensors else None
+
+
+class CameraView(nn.Module):
+    """images: [B, 3, rows, columns] float32, normalised. Returns unit descriptors [B, D] float32."""
+
+    def __init__(self, backbone: nn.Module, head: "MixHead"):
+        super().__init__()
+        self.backbone, self.norm, self.head = backbone, nn.BatchNorm2d(backbone.channels), head
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.norm(self.backbone(images)))
+
+
+class LidarView(nn.Module):
+    """Describes scans as a camera with the given intrinsics at the view frame's origin would be."""
+
+    def __init__(self, recipe: Recipe, trunk: nn.Module, head: "MixHead"):
+        super().__init__()
+        self.cells = tuple(recipe.view.cells)
+        self.trunk, self.norm, self.head = trunk, nn.BatchNorm2d(trunk.channels), head
+
+    def prepare(self, points: np.ndarray, intrinsics: np.ndarray, device: str) -> tuple[torch.Tensor]:
+        """What `forward` wants of one scan. points: [N, 4] x y z intensity in the view frame. intrinsics: [4]."""
+        return (torch.from_numpy(view_image(points, intrinsics, self.cells))[None].to(device),)
+
+    def forward(self, pictures: torch.Tensor) -> LidarDescriptors:
+        """pictures: [B, 4, rows, columns] as `view_image`. A scan with no point in view has a zero vector and False."""
+        is_valid = pictures[:, 0].flatten(1).any(dim=1)
+        vectors = self.head(self.norm(self.trunk(pictures)))
+        return LidarDescriptors(torch.where(is_valid[:, None], vectors, 0.0), is_valid)
+
+
+class LidarTrunk(nn.Module):
+    """[B, 4, rows, columns] -> [B, channels, rows / 4, columns / 4]."""
+
+    def __init__(self, widths: list[int], channels: int):
+        super().__init__()
+        first, middle, last = widths
+        self.channels = channels
+        self.stem = nn.Sequential(nn.Conv2d(CHANNELS, first, 3, 1, 1, bias=False), nn.BatchNorm2d(first), nn.ReLU())
+        self.blocks = nn.Sequential(
+            ResidualBlock(first, middle, 2),
+            ResidualBlock(middle, middle, 1),
+            ResidualBlock(middle, last, 2),
+            ResidualBlock(last, channels, 1),
+        )
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.blocks(self.stem(pictures))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions beside a short cut (He et al., 2016)."""
+
+    def __init__(self, channels: int, out: int, stride: int):
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out)
+        self.conv2, self.norm2 = nn.Conv2d(out, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out)
+        self.short = nn.Sequential()
+        if stride > 1 or channels != out:
+            self.short = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        body = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(features)))))
+        return F.relu(body + self.short(features))
+
+
+class MixHead(nn.Module):
+    """Narrow the channels, mix all cells of each, keep some summaries of them, one linear layer, length 1."""
+
+    def __init__(self, channels: int, cells: int, dimension: int, recipe: ViewRecipe):
+        super().__init__()
+        self.narrow = nn.Conv2d(channels, recipe.mixed, 1)
+        self.mix = nn.Sequential(*[Mixer(cells) for _ in range(recipe.mixers)])
+        self.summarise = nn.Linear(cells, recipe.rows)
+        self.describe = nn.Linear(recipe.mixed * recipe.rows, dimension)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """features: [B, C, rows, columns]. Returns [B, D] of length 1."""
+        mixed = self.mix(self.narrow(features).flatten(2))
+        return F.normalize(self.describe(self.summarise(mixed).flatten(1)), dim=1)
+
+
+class Mixer(nn.Module):
+    """One residual perceptron over the cells, the same for every channel."""
+
+    def __init__(self, cells: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(cells)
+        self.fc1, self.fc2 = nn.Linear(cells, cells), nn.Linear(cells, cells)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features + self.fc2(F.relu(self.fc1(self.norm(features))))
