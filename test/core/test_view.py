@@ -102,5 +102,5 @@ def test_a_saved_model_describes_as_before(recipe, network, tmp_path):
 
 def test_sizes_that_do_not_meet_are_refused():
     values = {"name": "x", "architecture": "view", "image": {"backbone": "efficientnet_lite0", "size": [160, 336]}}
-    with pytest.raises(ModelError, match="view.cells"):
+    with pytest.raises(ModelError, match=r"view\.cells"):
         build_model(parse_recipe(values, "test"))

@@ -233,10 +233,28 @@ class EfficientNetEncoder(nn.Module):
         self._blocks = nn.ModuleList(blocks)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.finish(self.begin(images, 1), 1)
+
+    def begin(self, images: torch.Tensor, blocks: int) -> torch.Tensor:
+        """The map after the stem and the first `blocks` blocks; with 0 the images themselves."""
+        if blocks == 0:
+            return images
         features = F.relu6(self._bn0(self._conv_stem(images)))
-        for block in self._blocks:
+        for block in self._blocks[:blocks]:
             features = block(features)
         return features
+
+    def finish(self, features: torch.Tensor, blocks: int) -> torch.Tensor:
+        """What `forward` gives, from what `begin` gave."""
+        if blocks == 0:
+            return self(features)
+        for block in self._blocks[blocks:]:
+            features = block(features)
+        return features
+
+    def first(self, blocks: int) -> tuple[nn.Module, ...]:
+        """The modules that `begin` runs."""
+        return (self._conv_stem, self._bn0, *self._blocks[:blocks]) if blocks else ()
 
 
 class InvertedBottleneck(nn.Module):

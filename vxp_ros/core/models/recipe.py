@@ -73,7 +73,9 @@ class ViewRecipe:
     """The view model: LiDAR as a picture of the camera's view, and the head that both sensors share."""
 
     cells: list[int] = setting([40, 80], "rows and columns of the picture that LiDAR points are projected to", 4, 1024)
-    widths: list[int] = setting([32, 64, 96], "channels of the LiDAR trunk's stages; the last stage has the camera's", 1, 1024)
+    widths: list[int] = setting(
+        [32, 64, 96], "channels of the LiDAR trunk's stages; the last stage has the camera's", 1, 1024
+    )
     mixed: int = setting(64, "channels that the head mixes", 1, 1024)
     rows: int = setting(16, "summaries of all cells that the head keeps per channel", 1, 256)
     mixers: int = setting(2, "mixing layers of the head", 0, 16)

@@ -1,9 +1,11 @@
-"""The view model: camera and LiDAR as two pictures of one view, two light trunks, one head.
+"""The view model: camera and LiDAR as two pictures of one view, two light trunks, two heads.
 
 The LiDAR is drawn as the camera would see it (`preprocessing/view_image.py`), so that a cell of one trunk's map shows
-what the same cell of the other shows. The head mixes all cells of a map into one descriptor, as MixVPR (Ali-bey et al.,
+what the same cell of the other shows. A head mixes all cells of a map into one descriptor, as MixVPR (Ali-bey et al.,
 WACV 2023) does for pictures: where things stand in the view counts, which averages over cells forget.
 """
+
+from functools import partial
 
 import numpy as np
 import torch
@@ -31,10 +33,11 @@ class ViewModel(nn.Module):
                 f"{recipe.name}: image.size {recipe.image.size} must be {backbone.stride // LIDAR_STRIDE} times "
                 f"view.cells {recipe.view.cells}, and both made of whole cells"
             )
-        head = MixHead(backbone.channels, cells[0] * cells[1], recipe.dimension, recipe.view)
-        sensors = recipe.modalities
-        self.camera = CameraView(backbone, head) if "camera" in sensors else None
-        self.lidar = LidarView(recipe, LidarTrunk(recipe.view.widths, backbone.channels), head) if "lidar" in sensors else None
+        sensors, channels = recipe.modalities, backbone.channels
+        make_head = partial(MixHead, channels, cells[0] * cells[1], recipe.dimension, recipe.view)
+        trunk = LidarTrunk(recipe.view.widths, channels)
+        self.camera = CameraView(backbone, make_head()) if "camera" in sensors else None
+        self.lidar = LidarView(trunk, make_head(), recipe.view.cells) if "lidar" in sensors else None
 
 
 class CameraView(nn.Module):
@@ -45,15 +48,19 @@ class CameraView(nn.Module):
         self.backbone, self.norm, self.head = backbone, nn.BatchNorm2d(backbone.channels), head
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.head(self.norm(self.backbone(images)))
+        return self.describe(self.backbone(images))
+
+    def describe(self, features: torch.Tensor) -> torch.Tensor:
+        """Descriptors from the trunk's map [B, C, h, w]."""
+        return self.head(self.norm(features))
 
 
 class LidarView(nn.Module):
     """Describes scans as a camera with the given intrinsics at the view frame's origin would be."""
 
-    def __init__(self, recipe: Recipe, trunk: nn.Module, head: "MixHead"):
+    def __init__(self, trunk: nn.Module, head: "MixHead", cells: list[int]):
         super().__init__()
-        self.cells = tuple(recipe.view.cells)
+        self.cells = tuple(cells)
         self.trunk, self.norm, self.head = trunk, nn.BatchNorm2d(trunk.channels), head
 
     def prepare(self, points: np.ndarray, intrinsics: np.ndarray, device: str) -> tuple[torch.Tensor]:
