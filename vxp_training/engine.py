@@ -75,6 +75,14 @@ class Task(nn.Module):
         """After an epoch with these mean numbers."""
         return size
 
+    def learning_rate(self, epoch: int, part: float) -> float:
+        """After `part` in [0, 1) of this epoch's steps."""
+        settings = self.optimiser
+        return settings.lr * lr_factor(epoch, settings.lr_step, settings.lr, settings.min_lr)
+
+    def make_optimiser(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.Adam(parameters, self.optimiser.lr, weight_decay=self.optimiser.weight_decay)
+
     def score(self, epoch: int, means: dict[str, float]) -> float:
         """The weights of the epoch with the smallest score are kept. means: of the validation."""
         return means["loss"]
@@ -118,7 +126,7 @@ class Loop:
             module.requires_grad_(False)
         task.to(self.device)
         parameters = [parameter for parameter in task.trained().parameters() if parameter.requires_grad]
-        self.optimiser = torch.optim.Adam(parameters, settings.lr, weight_decay=settings.weight_decay)
+        self.optimiser = task.make_optimiser(parameters)
         found = load_checkpoint(folder, task.trained(), self.optimiser)
         self.at = found or Progress(settings.batch)
         self.log = RunLog(folder, task.title, is_silent=not self.ranks.is_first)
@@ -139,10 +147,7 @@ class Loop:
         return self.at
 
     def train_epoch(self) -> None:
-        at, settings = self.at, self.task.optimiser
-        lr = settings.lr * lr_factor(at.epoch, settings.lr_step, settings.lr, settings.min_lr)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
+        at = self.at
         batches = self.task.epoch_batches(at.batch, np.random.default_rng([self.engine.seed, at.epoch]))
         shares = [share for rows in batches if len(share := self.ranks.share(rows, self.task.unit))]
         if not shares:
@@ -153,12 +158,16 @@ class Loop:
         self.task.train()
         self.saved = self.epoch_began = time.monotonic()
         for batch in self.load(shares, at.step, is_augmented=True):
-            self.step(batch, lr)
+            self.step(batch, len(shares))
             if time.monotonic() - self.saved >= self.engine.checkpoint_s:
                 self.save()
 
-    def step(self, batch: Any, lr: float) -> None:
+    def step(self, batch: Any, steps: int) -> None:
+        """steps: of the whole epoch."""
         at = self.at
+        lr = self.task.learning_rate(at.epoch, at.step / steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
         seed_everything(self.engine.seed, at.epoch, at.step, self.ranks.rank)
         outcome = self.outcome(self.parallel, batch)
         numbers = self.mean({"loss": outcome.loss.item(), **outcome.numbers})

@@ -19,9 +19,10 @@ from vxp_ros.core.models.view import ViewModel
 from .distributed import Ranks
 from .engine import Outcome, Task
 from .losses import info_nce
-from .mining import FOLDER_GAP_M, Poses, pair_masks, place_batches, positives_of
+from .mining import FOLDER_GAP_M, Poses, on_other_drives, pair_masks, place_batches, positives_of
 from .recipe import JointRecipe
 from .samples import Augmentation, image_sample, picture_sample
+from .schedule import rise_and_fall
 from .teacher_cache import TeacherCache
 from .training_data import TrainingData
 
@@ -56,17 +57,17 @@ class JointStage(Task):
     def __init__(self, network: ViewModel, model: Recipe, settings: JointRecipe, data: TrainingData):
         super().__init__()
         self.network, self.model, self.optimiser, self.data = network, model, settings, data
+        self.to(memory_format=torch.channels_last)  # nearly twice as fast on a CPU
         self.encoder = network.camera.backbone.encoder
         self.frozen = self.encoder.first(settings.frozen_blocks)
         self.depth = DepthHead(network.camera.backbone.channels)
+        self.dropout = nn.Dropout2d(settings.dropout)
         self.count = len(data.poses)
         self.poses = with_mirror_world(data.poses)
         self.trained_rows = np.concatenate([data.train, data.train + self.count])
-        self.positives = positives_of(self.poses[self.trained_rows])
-        validated = place_batches(
-            self.poses[data.validate], positives_of(self.poses[data.validate]), settings.batch, np.random.default_rng(0)
-        )
-        self.validated = [data.validate[rows] for rows in validated]
+        drives = np.concatenate(2 * [folder.annotation.drive for folder in data.folders])
+        self.positives = on_other_drives(positives_of(self.poses[self.trained_rows]), drives[self.trained_rows])
+        self.validated = self.validation(drives)
 
     def trained(self) -> nn.Module:
         return self
@@ -94,9 +95,22 @@ class JointStage(Task):
     def begin(self, images: torch.Tensor) -> torch.Tensor:
         return self.encoder.begin(images, self.optimiser.frozen_blocks)
 
+    def learning_rate(self, epoch: int, part: float) -> float:
+        settings = self.optimiser
+        return rise_and_fall((epoch + part) / settings.epochs, settings.lr, settings.min_lr)
+
+    def make_optimiser(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, self.optimiser.lr, weight_decay=self.optimiser.weight_decay)
+
     def epoch_batches(self, size: int, random: np.random.Generator) -> list[np.ndarray]:
         batches = place_batches(self.poses[self.trained_rows], self.positives, size, random)
         return [self.trained_rows[rows] for rows in batches]
+
+    def validation(self, drives: np.ndarray) -> list[np.ndarray]:
+        rows = self.data.validate
+        positives = on_other_drives(positives_of(self.poses[rows]), drives[rows])
+        batches = place_batches(self.poses[rows], positives, self.optimiser.batch, np.random.default_rng(0))
+        return [rows[batch] for batch in batches]
 
     def validation_batches(self) -> list[np.ndarray]:
         return self.validated
@@ -121,8 +135,10 @@ class JointStage(Task):
     def forward(self, batch: ViewBatch) -> Outcome:
         settings = self.optimiser
         pictures = thinned(batch.pictures) if self.training else batch.pictures
-        features = self.encoder.finish(batch.maps, settings.frozen_blocks)
-        camera, lidar = self.network.camera.describe(features), self.network.lidar(pictures).vectors
+        maps, pictures = (t.contiguous(memory_format=torch.channels_last) for t in (batch.maps, pictures))
+        features = self.encoder.finish(maps, settings.frozen_blocks)
+        camera = self.network.camera.describe(self.dropout(features))
+        lidar = self.network.lidar.describe(self.dropout(self.network.lidar.trunk(pictures)))
         across = self.contrast(camera, lidar, batch.positives, batch)
         alone = batch.positives & ~torch.eye(len(camera), dtype=torch.bool, device=camera.device)
         within = (self.contrast(camera, camera, alone, batch) + self.contrast(lidar, lidar, alone, batch)) / 2

@@ -12,6 +12,7 @@ from .datasets.annotation import Annotation, neighbours, yaw_difference
 
 POSITIVE_M, NEGATIVE_M = 10.0, 25.0
 POSITIVE_YAW = 0.5  # radians: beyond it two views of one place show different things
+POOL = 8
 SMALLEST_BATCH = 4  # two pairs: fewer hold no negative
 
 
@@ -87,6 +88,33 @@ def pair_batches(positives: list[np.ndarray], size: int, random: np.random.Gener
             batches.append(np.array(batch))
             batch = []
     return batches + ([np.array(batch)] if len(batch) >= SMALLEST_BATCH else [])
+
+
+def on_other_drives(positives: list[np.ndarray], drives: np.ndarray) -> list[np.ndarray]:
+    """Of each sample's positives those of another drive, where there are any. drives: [N], whose sample it is."""
+    others = [rows[drives[rows] != drives[i]] for i, rows in enumerate(positives)]
+    return [other if len(other) else rows for other, rows in zip(others, positives, strict=True)]
+
+
+def place_batches(
+    poses: Poses, positives: list[np.ndarray], size: int, random: np.random.Generator
+) -> list[np.ndarray]:
+    """One epoch of batches [size] int64 of pairs side by side, as `pair_batches`, but each from one neighbourhood.
+
+    So the negatives are streets of the same town, which are the hard ones. A neighbourhood is the `POOL` times as many
+    samples around a random one that were in no pair yet.
+    """
+    has_partner = np.array([len(rows) > 0 for rows in positives], bool)
+    is_left, batches = has_partner.copy(), []
+    while is_left.any():
+        left = np.flatnonzero(is_left)
+        apart = np.linalg.norm(poses.positions[left] - poses.positions[random.choice(left)], axis=1)
+        pool = left[np.argsort(apart, kind="stable")[: POOL * size]]
+        anchors = random.permutation(pool)[: size // 2]
+        partners = [random.choice(positives[anchor]) for anchor in anchors]
+        is_left[anchors] = is_left[partners] = False
+        batches.append(np.column_stack([anchors, partners]).reshape(-1))
+    return [batch for batch in batches if len(batch) >= SMALLEST_BATCH]
 
 
 def grown_batch(size: int, non_zero: float, mined: float, *, rate: float, threshold: float, largest: int) -> int:

@@ -16,7 +16,8 @@ from vxp_ros.core.resources import share_folder
 
 from .losses import KINDS, MARGIN
 
-STAGES = ("teacher", "local", "global")
+STAGES = ("teacher", "local", "global")  # of VXP
+JOINT_STAGES = ("joint",)  # of the view model
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,23 @@ class GlobalRecipe(OptimiserRecipe):
 
 
 @dataclass(frozen=True)
+class JointRecipe(OptimiserRecipe):
+    """The view model's only stage: both branches at once. The learning rate rises over the first part of the steps and
+    falls to min_lr on half a cosine; lr_step has no effect."""
+
+    epochs: int = setting(8, "passes over the data", 1, 100_000)
+    batch: int = setting(64, "frames per step, in pairs of one place", 4, 100_000)
+    lr: float = setting(1e-3, "largest learning rate", 1e-9, 10.0)
+    min_lr: float = setting(1e-6, "learning rate at the end", 0.0, 10.0)
+    weight_decay: float = setting(1e-2, "of AdamW", 0.0, 10.0)
+    frozen_blocks: int = setting(5, "blocks of the camera's trunk that stay as they are; their maps are kept", 0, 11)
+    temperature: float = setting(0.07, "of the contrastive loss", 1e-3, 10.0)
+    within: float = setting(0.5, "weight of the loss inside each sensor", 0.0, 100.0)
+    depth: float = setting(0.5, "weight of telling the LiDAR's depth from the picture", 0.0, 100.0)
+    dropout: float = setting(0.1, "part of the trunks' channels that is left out while training", 0.0, 0.9)
+
+
+@dataclass(frozen=True)
 class DataRecipe:
     """Prepared folders (`vxp data prepare`). Those of the command line replace these."""
 
@@ -105,7 +123,9 @@ class TrainingCompat:
 class TrainingRecipe:
     model: str = setting("vxp", "recipe of the networks: a name in config/models, or a YAML file")
     start: list[str] = setting([], "model folders whose networks to start from; empty: image trunk as the recipe says")
-    stages: list[str] = setting(list(STAGES), "what to train, in this order: teacher, local, global")
+    stages: list[str] = setting(
+        list(STAGES), "what to train, in this order: teacher, local, global; or joint, for a view model"
+    )
     seed: int = setting(0, "of everything random", 0, 2**31 - 1)
     precision: str = setting("float32", "of the networks' sums", choices=("float32", "bfloat16"))
     workers: int = setting(0, "processes that load samples; 0: the training process itself", 0, 256)
@@ -114,6 +134,7 @@ class TrainingRecipe:
     teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
     local_alignment: LocalRecipe = field(default_factory=LocalRecipe)
     global_alignment: GlobalRecipe = field(default_factory=GlobalRecipe)
+    joint: JointRecipe = field(default_factory=JointRecipe)
     paper_compat: TrainingCompat = field(default_factory=TrainingCompat)
 
 
@@ -171,8 +192,9 @@ def leaves(content: dict, groups: set[str], prefix: str = "") -> Iterator[tuple[
 
 def contradictions(recipe: TrainingRecipe) -> list[str]:
     problems = []
-    if not recipe.stages or set(recipe.stages) - set(STAGES) or len(set(recipe.stages)) < len(recipe.stages):
-        problems.append(f"stages must be some of {', '.join(STAGES)}, each once, got {recipe.stages}")
+    known = JOINT_STAGES if "joint" in recipe.stages else STAGES
+    if not recipe.stages or set(recipe.stages) - set(known) or len(set(recipe.stages)) < len(recipe.stages):
+        problems.append(f"stages must be some of {', '.join(STAGES)}, each once, or joint alone, got {recipe.stages}")
     compat, data = recipe.paper_compat, recipe.data
     if compat.validate_on_test and not compat.all and data.validate:
         problems.append("paper_compat.validate_on_test leaves data.validate without use: give only one of them")

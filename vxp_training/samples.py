@@ -19,6 +19,7 @@ from vxp_ros.core.models.vxp import VoxelBatch
 from vxp_ros.core.preprocessing.image import to_tensor
 from vxp_ros.core.preprocessing.pointcloud import Voxels, limit, voxelise
 from vxp_ros.core.preprocessing.projection import normalised_intrinsics, view_from_lidar
+from vxp_ros.core.preprocessing.view_image import view_image
 
 from .augment import jitter_colours, mirror_cloud, mirror_image, random_affine, random_motion
 
@@ -79,18 +80,31 @@ def scan_sample(
     frame: Frame, recipe: Recipe, augmentation: Augmentation, random: np.random.Generator, mirrored: bool = False
 ) -> Scan:
     """Voxels in the camera's view frame. Raises SourceError for a frame without a cloud or a calibrated camera."""
+    points, intrinsics = seen_points(frame)
+    if mirrored:
+        points, intrinsics = mirror_cloud(points, intrinsics, augmentation.flip_keeps_cx)
+    if augmentation.motion:
+        points[:, :3] = transform_points(random_motion(random), points[:, :3])
+    return Scan(voxelise(points, recipe.lidar, recipe.paper_compat.voxel_cap_scan_order), intrinsics)
+
+
+def picture_sample(frame: Frame, recipe: Recipe, mirrored: bool = False) -> torch.Tensor:
+    """[4, rows, columns] float32, the scan as `view_image` draws it. Raises SourceError as `scan_sample`."""
+    points, intrinsics = seen_points(frame)
+    if mirrored:
+        points, intrinsics = mirror_cloud(points, intrinsics)
+    return torch.from_numpy(view_image(points, intrinsics, tuple(recipe.view.cells)))
+
+
+def seen_points(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """(points [N, 4] in the view frame of the camera, its normalised intrinsics [4])."""
     camera = first_calibrated(frame)
     if frame.points is None or camera is None:
         lack = "cloud" if frame.points is None else "calibrated camera (intrinsics, T_base_camera, T_base_lidar)"
         raise SourceError(f"the frame at {frame.stamp_ns} ns has no {lack} to learn from")
-    T_view_lidar = view_from_lidar(camera.T_base_camera, frame.T_base_lidar)
-    points = transform_points(T_view_lidar, limit(frame.points[:, :3], MAX_POINTS))
-    intrinsics = normalised_intrinsics(camera)
-    if mirrored:
-        points, intrinsics = mirror_cloud(points, intrinsics, augmentation.flip_keeps_cx)
-    if augmentation.motion:
-        points = transform_points(random_motion(random), points)
-    return Scan(voxelise(points, recipe.lidar, recipe.paper_compat.voxel_cap_scan_order), intrinsics)
+    points = limit(frame.points, MAX_POINTS).copy()
+    points[:, :3] = transform_points(view_from_lidar(camera.T_base_camera, frame.T_base_lidar), points[:, :3])
+    return points, normalised_intrinsics(camera)
 
 
 def to_device(batch: Any, device: torch.device) -> Any:

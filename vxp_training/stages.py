@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from vxp_ros.core.models.recipe import Recipe
+from vxp_ros.core.models.view import ViewModel
 from vxp_ros.core.models.vxp import Vxp
 
 from .distributed import Ranks
 from .engine import Outcome, Task
+from .joint import JointStage
 from .losses import batch_hard_triplet, global_alignment, local_alignment
 from .mining import batch_masks, grown_batch, pair_batches, positives_of
 from .recipe import GlobalRecipe, LocalRecipe, OptimiserRecipe, TeacherRecipe, TrainingRecipe
@@ -23,8 +25,10 @@ from .teacher_cache import TeacherCache
 from .training_data import TrainingData
 
 
-def make_stage(name: str, network: Vxp, model: Recipe, recipe: TrainingRecipe, data: TrainingData) -> Task:
-    """The stage `name` (teacher, local or global) of a training recipe."""
+def make_stage(name: str, network: Vxp | ViewModel, model: Recipe, recipe: TrainingRecipe, data: TrainingData) -> Task:
+    """The stage `name` (teacher, local, global or joint) of a training recipe."""
+    if name == "joint":
+        return JointStage(network, model, recipe.joint, data)
     if name == "teacher":
         return TeacherStage(network, model, recipe.teacher, data)
     if name == "local":

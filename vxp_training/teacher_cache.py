@@ -9,11 +9,11 @@ import torch
 
 
 class TeacherCache:
-    """float32 [variants, N, ...]: plain, then mirrored images of N rows. Encoded in the order of the rows and in fixed
+    """dtype [variants, N, ...]: plain, then mirrored images of N rows. Encoded in the order of the rows and in fixed
     batches, so that a training that was killed finds the same numbers again."""
 
-    def __init__(self, path: Path, rows: np.ndarray, variants: int):
-        self.path, self.rows, self.variants = path, rows, variants
+    def __init__(self, path: Path, rows: np.ndarray, variants: int, dtype: type = np.float32):
+        self.path, self.rows, self.variants, self.dtype = path, rows, variants, dtype
         self.position = {int(row): i for i, row in enumerate(rows)}
 
     def fill(
@@ -31,7 +31,7 @@ class TeacherCache:
                     part = encode(images.to(device)).float().cpu().numpy()
                 if features is None:
                     shape = (self.variants, len(self.rows), *part.shape[1:])
-                    features = np.lib.format.open_memmap(scratch, "w+", np.float32, shape)
+                    features = np.lib.format.open_memmap(scratch, "w+", self.dtype, shape)
                 features[variant, start : start + len(part)] = part
         features.flush()
         del features

@@ -19,9 +19,9 @@ from vxp_ros.core import fsio
 from vxp_ros.core.encoder import choose_device
 from vxp_ros.core.errors import ModelError
 from vxp_ros.core.model_store import RECIPE_FILE, Model, find_recipe, fresh_network, load_model, save_model
+from vxp_ros.core.models import Network
 from vxp_ros.core.models.backbones import mismatch
 from vxp_ros.core.models.recipe import Recipe, read_recipe
-from vxp_ros.core.models.vxp import Vxp
 
 from .compat import frame_change
 from .datasets.prepared import PreparedData
@@ -74,9 +74,13 @@ def run_stages(recipe: TrainingRecipe, data: TrainingData, out: Path, device: to
     save_once(load_model(folder / "model").recipe, network, out / "model", ranks)
 
 
-def first_network(recipe: TrainingRecipe) -> tuple[Recipe, Vxp]:
+def first_network(recipe: TrainingRecipe) -> tuple[Recipe, Network]:
     """The networks as training starts: random but for the image trunk, or from model folders. Raises ModelError."""
     model = read_recipe(find_recipe(recipe.model))
+    if ("joint" in recipe.stages) != (model.architecture == "view"):
+        raise ModelError(
+            f"{recipe.model} is a {model.architecture} model, which the stages {recipe.stages} cannot train"
+        )
     network, _ = fresh_network(model, recipe.seed)
     for folder in recipe.start:
         loaded = load_model(folder)
@@ -88,7 +92,7 @@ def first_network(recipe: TrainingRecipe) -> tuple[Recipe, Vxp]:
     return model, network
 
 
-def save_once(model: Recipe, network: Vxp, folder: Path, ranks: Ranks) -> None:
+def save_once(model: Recipe, network: Network, folder: Path, ranks: Ranks) -> None:
     """By the first process, unless it is there; all wait for it."""
     if ranks.is_first and not folder.exists():
         save_model(model, network, folder)

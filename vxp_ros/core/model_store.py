@@ -18,10 +18,9 @@ from safetensors import SafetensorError
 
 from . import fsio
 from .errors import ModelError
-from .models import build_model
+from .models import Network, build_model
 from .models.backbones import load_weights, mismatch
 from .models.recipe import Recipe, dump_recipe, read_recipe
-from .models.vxp import Vxp
 from .resources import share_folder
 
 logger = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ class Model:
     """A loaded model: `network` is in eval mode, on the CPU."""
 
     recipe: Recipe
-    network: Vxp
+    network: Network
     model_id: str
 
 
@@ -52,7 +51,7 @@ def init_model(recipe: str | Path, folder: Path, seed: int = 0) -> str:
     return save_model(replace(recipe, trained_on=trained_on), network, Path(folder))
 
 
-def fresh_network(recipe: Recipe, seed: int) -> tuple[Vxp, str]:
+def fresh_network(recipe: Recipe, seed: int) -> tuple[Network, str]:
     """(networks as training starts from them, where the image trunk's weights come from; "" when it is random too)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -87,7 +86,7 @@ def find_model(name_or_path: str | Path) -> Path:
     raise ModelError(f"{where if str(name_or_path) else 'no model is given'}; {advice}")
 
 
-def save_model(recipe: Recipe, network: Vxp, folder: Path) -> str:
+def save_model(recipe: Recipe, network: Network, folder: Path) -> str:
     """Write a model folder in one step: it is there whole, or not at all. Returns the model's id.
 
     `~` in the folder is expanded, and the model.yaml gets the sha256 of the weights. Raises ModelError when the folder

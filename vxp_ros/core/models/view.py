@@ -70,8 +70,12 @@ class LidarView(nn.Module):
     def forward(self, pictures: torch.Tensor) -> LidarDescriptors:
         """pictures: [B, 4, rows, columns] as `view_image`. A scan with no point in view has a zero vector and False."""
         is_valid = pictures[:, 0].flatten(1).any(dim=1)
-        vectors = self.head(self.norm(self.trunk(pictures)))
+        vectors = self.describe(self.trunk(pictures))
         return LidarDescriptors(torch.where(is_valid[:, None], vectors, 0.0), is_valid)
+
+    def describe(self, features: torch.Tensor) -> torch.Tensor:
+        """Descriptors from the trunk's map [B, C, h, w]."""
+        return self.head(self.norm(features))
 
 
 class LidarTrunk(nn.Module):
