@@ -29,6 +29,7 @@ check_tools() {
   need "$PYTHON" "Python" python3
   "$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
     || stop "$PYTHON is $("$PYTHON" --version 2>&1), but vxp_ros needs Python 3.10 to 3.13: call make with PYTHON=python3.11"
+  PYTHON=$("$PYTHON" -c 'import sys; print(sys._base_executable)')  # not that of our environment, which may be made anew
   "$PYTHON" -c 'import venv, ensurepip' 2> /dev/null || stop "Python's venv module is missing: sudo apt install python3-venv"
   [ -f "$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h" ] \
     || stop "the Python headers are missing: sudo apt install python3-dev"
