@@ -10,8 +10,8 @@ Folders = list[Path]
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name in config/training (vxp_lite, vxp_kitti, "
-                      "vxp_oxford, vxp_vivid), or a YAML file.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name in config/training (vxp_view, vxp_lite, "
+                      "vxp_kitti, vxp_oxford, vxp_vivid), or a YAML file.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Run folder; the model goes to DIR/model.")],
     data: Annotated[Folders | None, typer.Option(metavar="DIR", help="Prepared folder to learn from; repeatable.",
                     show_default="the recipe's")] = None,

@@ -73,5 +73,7 @@ def test_mistakes_are_named(content, said):
 
 
 def test_unknown_names_list_the_known():
-    with pytest.raises(ModelError, match=r"no training recipe vxp_lit: .*vxp_kitti, vxp_lite, vxp_oxford, vxp_view, vxp_vivid"):
+    with pytest.raises(
+        ModelError, match=r"no training recipe vxp_lit: .*vxp_kitti, vxp_lite, vxp_oxford, vxp_view, vxp_vivid"
+    ):
         find_training_recipe("vxp_lit")
