@@ -66,17 +66,27 @@ def start(recipe: TrainingRecipe, out: Path) -> BaseProcess:
 
 
 def kill_again_and_again(recipe: TrainingRecipe, out: Path, kills: int, seconds: float) -> list[str]:
-    """Each run lives for a random time that leaves work for the next. Returns the stage that each kill fell into."""
+    """Each run lives until it has logged a step that is new, and then for a random time that leaves work for the next.
+
+    Returns the stage that each kill fell into.
+    """
     fell_into: list[str] = []
     while len(fell_into) < kills:
+        done = log_lines(out)
         process = start(recipe, out)
-        process.join(random.uniform(0, 1.5 * seconds / kills))
+        while process.is_alive() and log_lines(out) <= done:
+            time.sleep(0.005)
+        process.join(random.uniform(0, seconds / kills))
         process.kill()
         process.join()
         if process.exitcode != -signal.SIGKILL:
             break  # it was done before
-        fell_into.append((stages(out) or ["before the first stage"])[-1])
+        fell_into.append(stages(out)[-1])
     return fell_into
+
+
+def log_lines(out: Path) -> int:
+    return sum(file.read_bytes().count(b"\n") for file in out.glob("*/log.jsonl"))
 
 
 def stages(out: Path) -> list[str]:
