@@ -24,6 +24,7 @@ from vxp_ros.core.errors import ModelError, SourceError
 
 from .checkpoint import BEST, Progress, load_checkpoint, read_tensors, save_checkpoint, write_tensors
 from .distributed import Ranks
+from .feature_cache import Report
 from .recipe import OptimiserRecipe
 from .run_log import RunLog
 from .samples import to_device
@@ -68,8 +69,8 @@ class Task(nn.Module):
     def collate(self, samples: list) -> Any:
         raise NotImplementedError
 
-    def prepare(self, folder: Path, device: torch.device, ranks: Ranks) -> None:
-        """Called once before the first step, in each process."""
+    def prepare(self, folder: Path, device: torch.device, ranks: Ranks, report: Report) -> None:
+        """Called once before the first step, in each process. report: how far what takes long has come."""
 
     def next_batch_size(self, size: int, means: dict[str, float]) -> int:
         """After an epoch with these mean numbers."""
@@ -135,7 +136,7 @@ class Loop:
         self.log.open(self.at.log_bytes, self.at.steps)
         try:
             if self.at.epoch < self.task.optimiser.epochs:
-                self.task.prepare(self.folder, self.device, self.ranks)
+                self.task.prepare(self.folder, self.device, self.ranks, self.log.preparing)
                 self.parallel = self.ranks.wrap(self.task, self.device)
             while self.at.epoch < self.task.optimiser.epochs:
                 self.train_epoch()

@@ -18,12 +18,12 @@ from vxp_ros.core.models.view import ViewModel
 
 from .distributed import Ranks
 from .engine import Outcome, Task
+from .feature_cache import FeatureCache, Report
 from .losses import info_nce
 from .mining import FOLDER_GAP_M, Poses, on_other_drives, pair_masks, place_batches, positives_of
 from .recipe import JointRecipe
 from .samples import Augmentation, image_sample, picture_sample
 from .schedule import rise_and_fall
-from .teacher_cache import TeacherCache
 from .training_data import TrainingData
 
 LEAST_SHARE = 0.1  # of a cell's points: with fewer its depth is not known
@@ -72,16 +72,16 @@ class JointStage(Task):
     def trained(self) -> nn.Module:
         return self
 
-    def prepare(self, folder: Path, device: torch.device, ranks: Ranks) -> None:
+    def prepare(self, folder: Path, device: torch.device, ranks: Ranks, report: Report) -> None:
         """Encode all frames once by the frozen blocks, and draw all scans."""
         rows = np.concatenate([self.data.train, self.data.validate])
         self.maps, self.pictures = (
-            TeacherCache(folder / f"{name}.npy", rows, 2, np.float16) for name in ("maps", "pictures")
+            FeatureCache(folder / f"{name}.npy", rows, 2, np.float16) for name in ("maps", "pictures")
         )
         if ranks.is_first:
             self.eval()
-            self.maps.fill(self.image, self.begin, self.optimiser.batch, device)
-            self.pictures.fill(self.picture, lambda pictures: pictures, self.optimiser.batch, device)
+            self.maps.fill(self.image, self.begin, self.optimiser.batch, device, report)
+            self.pictures.fill(self.picture, lambda pictures: pictures, self.optimiser.batch, device, report)
         ranks.wait()
         self.maps.open()
         self.pictures.open()

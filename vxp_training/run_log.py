@@ -55,6 +55,9 @@ class RunLog:
         os.fsync(self.file.fileno())
         return self.file.tell()
 
+    def preparing(self, what: str, done: int, total: int) -> None:
+        self.bar.update(self.row, description=f"{self.title}: {what}", total=total, completed=done)
+
     def begin_epoch(self, epoch: int, steps: int, done: int) -> None:
         self.bar.update(self.row, description=f"{self.title} epoch {epoch + 1}", total=steps, completed=done)
 

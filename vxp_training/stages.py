@@ -16,12 +16,12 @@ from vxp_ros.core.models.vxp import Vxp
 
 from .distributed import Ranks
 from .engine import Outcome, Task
+from .feature_cache import FeatureCache, Report
 from .joint import JointStage
 from .losses import batch_hard_triplet, global_alignment, local_alignment
 from .mining import batch_masks, grown_batch, pair_batches, positives_of
 from .recipe import GlobalRecipe, LocalRecipe, OptimiserRecipe, TeacherRecipe, TrainingRecipe
 from .samples import Augmentation, Scan, ScanBatch, image_sample, scan_sample
-from .teacher_cache import TeacherCache
 from .training_data import TrainingData
 
 
@@ -122,20 +122,20 @@ class AlignmentStage(Task):
         self.teacher, self.student = network.camera, network.lidar
         self.model, self.optimiser, self.data, self.augmentation = model, settings, data, augment
         self.frozen = (self.teacher,)
-        self.cache: TeacherCache | None = None
+        self.cache: FeatureCache | None = None
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """What of the teacher the student learns from. Called without gradients."""
         raise NotImplementedError
 
-    def prepare(self, folder: Path, device: torch.device, ranks: Ranks) -> None:
+    def prepare(self, folder: Path, device: torch.device, ranks: Ranks, report: Report) -> None:
         if self.augmentation.changes_image:
             return
         rows = np.concatenate([self.data.train, self.data.validate])
-        self.cache = TeacherCache(folder / "teacher.npy", rows, variants=1 + self.augmentation.flip)
+        self.cache = FeatureCache(folder / "teacher.npy", rows, variants=1 + self.augmentation.flip)
         if ranks.is_first:
             self.eval()
-            self.cache.fill(self.image, self.encode, self.optimiser.batch, device)
+            self.cache.fill(self.image, self.encode, self.optimiser.batch, device, report)
         ranks.wait()
         self.cache.open()
 

@@ -121,7 +121,7 @@ def steps_s(moments: list[Moment]) -> np.ndarray:
 
 def check_length(bag: Path, moments: list[Moment], hz: float, limit_s: float) -> None:
     """Raise SourceError when the bag, replayed at `hz` frames per second, takes longer than the demo waits."""
-    seconds = float(steps_s(moments).sum()) * hz / frame_rate(moments)
+    seconds = float(steps_s(moments).sum()) * frame_rate(moments) / hz
     if seconds > limit_s:
         raise SourceError(
             f"bag {bag} takes {seconds:.0f} s to replay at {hz:g} frames per second, the demo waits {limit_s:.0f} s: "

@@ -1,4 +1,4 @@
-"""What a frozen image network makes of every image, once, in a file that is read by row."""
+"""What frozen layers make of every sample, once, in a file that is read by row."""
 
 import os
 from collections.abc import Callable
@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+Report = Callable[[str, int, int], None]  # of what is being made: its name, how much is done, how much there is
 
-class TeacherCache:
-    """dtype [variants, N, ...]: plain, then mirrored images of N rows. Encoded in the order of the rows and in fixed
+
+class FeatureCache:
+    """dtype [variants, N, ...]: plain, then mirrored samples of N rows. Encoded in the order of the rows and in fixed
     batches, so that a training that was killed finds the same numbers again."""
 
     def __init__(self, path: Path, rows: np.ndarray, variants: int, dtype: type = np.float32):
@@ -17,22 +19,23 @@ class TeacherCache:
         self.position = {int(row): i for i, row in enumerate(rows)}
 
     def fill(
-        self, image: Callable[[int, bool], torch.Tensor], encode: Callable[[torch.Tensor], torch.Tensor],
-        batch: int, device: torch.device,
+        self, sample: Callable[[int, bool], torch.Tensor], encode: Callable[[torch.Tensor], torch.Tensor],
+        batch: int, device: torch.device, report: Report,
     ) -> None:  # fmt: skip
-        """Encode everything, unless the file is there. image: the tensor of (row, mirrored)."""
+        """Encode everything, unless the file is there. sample: the tensor of (row, mirrored). report: see `Report`."""
         if self.path.exists():
             return
         scratch, features = self.path.with_suffix(".part"), None
         for variant in range(self.variants):
             for start in range(0, len(self.rows), batch):
-                images = torch.stack([image(int(row), bool(variant)) for row in self.rows[start : start + batch]])
+                samples = torch.stack([sample(int(row), bool(variant)) for row in self.rows[start : start + batch]])
                 with torch.no_grad():
-                    part = encode(images.to(device)).float().cpu().numpy()
+                    part = encode(samples.to(device)).float().cpu().numpy()
                 if features is None:
                     shape = (self.variants, len(self.rows), *part.shape[1:])
                     features = np.lib.format.open_memmap(scratch, "w+", self.dtype, shape)
                 features[variant, start : start + len(part)] = part
+                report(self.path.stem, variant * len(self.rows) + start + len(part), self.variants * len(self.rows))
         features.flush()
         del features
         os.replace(scratch, self.path)
