@@ -13,7 +13,7 @@ from vxp_ros.core.errors import SourceError
 from .days import DAYS, make_day
 
 # Goes up when the same seed gives other towns, poses, points or (beyond rounding) pictures.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 MANIFEST = Path(__file__).with_name("manifest.json")
 
 
