@@ -7,9 +7,10 @@ import pytest
 from vxp_ros.cli.main import run
 
 
-def test_init_and_info_agree(tmp_path, capsys):
-    folder, report = tmp_path / "lite", tmp_path / "report.json"
-    assert run(["model", "init", "vxp_lite", "--out", str(folder), "--json", str(report)]) == 0
+@pytest.mark.parametrize("recipe", ["vxp_lite", "vxp_view"])
+def test_init_and_info_agree(tmp_path, capsys, recipe):
+    folder, report = tmp_path / "model", tmp_path / "report.json"
+    assert run(["model", "init", recipe, "--out", str(folder), "--json", str(report)]) == 0
     made = json.loads(report.read_text())
     assert made["model_id"] in capsys.readouterr().out
     assert run(["model", "info", str(folder), "--json", str(report)]) == 0

@@ -20,7 +20,7 @@ def test_defaults_are_the_papers():
     assert not any(asdict(recipe.paper_compat).values())
 
 
-@pytest.mark.parametrize("name", ["vxp", "vxp_lite"])
+@pytest.mark.parametrize("name", ["vxp", "vxp_lite", "vxp_view"])
 def test_shipped_recipes_are_valid_and_fit_together(name):
     recipe = read_recipe(find_recipe(name))
     assert recipe.name == name

@@ -1,11 +1,15 @@
 """The view model: LiDAR drawn as the camera sees it, and descriptors that depend on nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from vxp_samples import frame
 
-from vxp_ros.core.errors import ModelError
-from vxp_ros.core.model_store import find_recipe, load_model, save_model
+from vxp_ros.core.encoder import Encoder
+from vxp_ros.core.errors import BadInput, ModelError
+from vxp_ros.core.model_store import Model, find_recipe, load_model, save_model
 from vxp_ros.core.models import build_model
 from vxp_ros.core.models.recipe import parse_recipe, read_recipe
 from vxp_ros.core.preprocessing.view_image import view_image
@@ -98,6 +102,18 @@ def test_a_saved_model_describes_as_before(recipe, network, tmp_path):
     image = torch.rand(1, 3, 160, 320, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert torch.equal(loaded.camera(image), network.camera(image))
+
+
+def test_the_encoder_describes_a_frame_by_each_sensor(recipe, network):
+    encoder = Encoder(Model(recipe, network, "view-0"), torch.device("cpu"))
+    sample, stages = frame(), {}
+    vectors = {sensor: encoder.describe(sample, sensor, stages).vector for sensor in ("camera", "lidar")}
+    assert set(stages) == {"image", "image_encoder", "points", "lidar_encoder"}
+    shuffled = replace(sample, points=sample.points[::-1])
+    assert np.array_equal(encoder.describe(shuffled, "lidar").vector, vectors["lidar"])
+    behind = replace(sample, points=sample.points * np.array([-1, 1, 1, 1], np.float32))
+    with pytest.raises(BadInput, match="no LiDAR point"):
+        encoder.describe(replace(sample, points=behind.points[behind.points[:, 0] < -1]), "lidar")
 
 
 def test_sizes_that_do_not_meet_are_refused():

@@ -12,7 +12,7 @@ app = typer.Typer(no_args_is_help=True, help="Make and show model folders.")
 
 @app.command("init")
 def init_command(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="vxp, vxp_lite, or a YAML file.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="vxp, vxp_lite, vxp_view, or a YAML file.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The model folder to make; must not exist.")],
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the random weights.")] = 0,
     json_file: JsonOption = None,
@@ -51,10 +51,16 @@ def info_command(
         ["descriptor", f"{recipe.dimension} numbers, {'length 1' if recipe.normalise else 'not normalised'}"],
         *([f"parameters ({name})", f"{number:,}"] for name, number in report["parameters"].items()),
         ["image trunk", f"{recipe.image.backbone}, input {' x '.join(map(str, recipe.image.size))}"],
-        ["voxels (x y z)", f"{' x '.join(map(str, recipe.lidar.grid[::-1]))} of {recipe.lidar.voxel} m"],
+        lidar_input(recipe),
         ["trained on", recipe.trained_on or "unknown"],
     ]
     print_table(model, ["", ""], rows)
+
+
+def lidar_input(recipe) -> list[str]:
+    if recipe.architecture == "view":
+        return ["LiDAR picture", f"{' x '.join(map(str, recipe.view.cells))} cells of the camera's view"]
+    return ["voxels (x y z)", f"{' x '.join(map(str, recipe.lidar.grid[::-1]))} of {recipe.lidar.voxel} m"]
 
 
 def count(network) -> int:
