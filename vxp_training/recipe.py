@@ -3,14 +3,12 @@
 The networks' own recipe (config/models/NAME.yaml) is named by `model`.
 """
 
-import difflib
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import yaml
 
-from vxp_ros.core.config import build, setting, walk
+from vxp_ros.core.config import from_nested, setting
 from vxp_ros.core.errors import ModelError
 from vxp_ros.core.resources import share_folder
 
@@ -164,30 +162,14 @@ def parse_training_recipe(content: object, origin: str) -> TrainingRecipe:
     """A recipe from nested mappings. origin: what to call them in an error. Raises ModelError."""
     if not isinstance(content, dict):
         raise ModelError(f"{origin} must hold keys and values, like `model: vxp`")
-    known = [path for path, *_ in walk(TrainingRecipe)]
-    values = dict(leaves(content, {path.split(".")[0] for path in known if "." in path}))
-    problems = []
-    for path in values.keys() - known:
-        near = difflib.get_close_matches(path, known, 1)
-        problems.append(f"unknown key {path}" + (f" (did you mean {near[0]}?)" if near else ""))
-    try:
-        recipe = build(TrainingRecipe, {path: value for path, value in values.items() if path in known})
+    recipe, problems = from_nested(TrainingRecipe, content)
+    if recipe:
         problems += contradictions(recipe)
-    except ValueError as problem:
-        problems.append(str(problem))
     if problems:
-        raise ModelError(f"{origin}: {'; '.join(sorted(problems))}")
+        raise ModelError(f"{origin}: {'; '.join(problems)}")
     if recipe.paper_compat.all:
         recipe = replace(recipe, paper_compat=TrainingCompat(**{item.name: True for item in fields(TrainingCompat)}))
     return recipe
-
-
-def leaves(content: dict, groups: set[str], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in content.items():
-        if key in groups and isinstance(value, dict) and not prefix:
-            yield from leaves(value, groups, f"{key}.")
-        elif key not in groups or value is not None:  # an empty group is a group of defaults
-            yield f"{prefix}{key}", value
 
 
 def contradictions(recipe: TrainingRecipe) -> list[str]:

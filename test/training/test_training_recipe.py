@@ -63,7 +63,7 @@ def test_one_switch_turns_all_on():
         ({"local_alignment": {"loss": "l1"}}, "local_alignment.loss must be one of smooth_l1, mse, cosine"),
         ({"paper_compat": {"extrinsics_reversed_axes": True}}, "needs data.dataset"),
         ({"paper_compat": {"validate_on_test": True}, "data": {"validate": ["v"]}}, "give only one"),
-        ({"teacher": 3}, "unknown key teacher"),
+        ({"teacher": 3}, "teacher must hold keys and values"),
         (["a"], "must hold keys and values"),
     ],
 )
@@ -73,7 +73,5 @@ def test_mistakes_are_named(content, said):
 
 
 def test_unknown_names_list_the_known():
-    with pytest.raises(
-        ModelError, match=r"no training recipe vxp_lit: .*vxp_kitti, vxp_lite, vxp_oxford, vxp_view, vxp_vivid"
-    ):
+    with pytest.raises(ModelError, match=r"no training recipe vxp_lit: .*vxp_kitti, vxp_lite, .*, vxp_vivid"):
         find_training_recipe("vxp_lit")

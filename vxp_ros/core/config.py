@@ -4,6 +4,8 @@
 so a default can never exist twice. Settings of a network live with its weights, in model.yaml (`models/recipe.py`).
 """
 
+import difflib
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, get_args, get_origin
 
@@ -180,6 +182,36 @@ def walk(settings_class: type, prefix: str = ""):
             yield prefix + item.name, item.type, default, item.metadata
         else:
             yield from walk(item.type, f"{prefix}{item.name}.")
+
+
+def from_nested(settings_class: type, content: dict) -> tuple[Any, list[str]]:
+    """The settings that nested mappings describe, as a YAML file gives them, and what is wrong with them in words.
+
+    Groups may be left empty. With a wrong value the settings are None; unknown keys alone only make problems.
+    """
+    known = [path for path, *_ in walk(settings_class)]
+    groups = {path.split(".")[0] for path in known if "." in path}
+    values = dict(_leaves(content, groups))
+    problems = [_unknown(path, known, groups) for path in values if path not in known]
+    try:
+        return build(settings_class, {path: value for path, value in values.items() if path in known}), problems
+    except ValueError as problem:
+        return None, [*problems, str(problem)]
+
+
+def _leaves(content: dict, groups: set[str], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in content.items():
+        if not prefix and key in groups and isinstance(value, dict):
+            yield from _leaves(value, groups, f"{key}.")
+        elif prefix or key not in groups or value is not None:  # an empty group is a group of defaults
+            yield f"{prefix}{key}", value
+
+
+def _unknown(path: str, known: list[str], groups: set[str]) -> str:
+    if path in groups:
+        return f"{path} must hold keys and values"
+    near = difflib.get_close_matches(path, known, 1)
+    return f"unknown key {path}" + (f" (did you mean {near[0]}?)" if near else "")
 
 
 def build(settings_class: type, values: dict[str, Any]):

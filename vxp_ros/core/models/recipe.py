@@ -4,15 +4,13 @@ A recipe (config/models/NAME.yaml) says only what differs; the model.yaml of a t
 a later change of a default cannot change the model.
 """
 
-import difflib
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
-from ..config import build, setting, walk
+from ..config import from_nested, setting, walk
 from ..errors import ModelError
 
 MAX_BYTES = 1 << 16  # of a model.yaml; a real one has two kilobytes
@@ -152,14 +150,9 @@ def parse_recipe(content: object, origin: str) -> Recipe:
     """A Recipe from nested mappings. origin: what to call them in an error. Raises ModelError."""
     if not isinstance(content, dict):
         raise ModelError(f"{origin} must hold keys and values, like `name: vxp`")
-    values = dict(_leaves(content))
-    known = [path for path, *_ in walk(Recipe)]
-    problems = [_unknown(path, known) for path in values if path not in known]
-    try:
-        recipe = build(Recipe, {path: value for path, value in values.items() if path in known})
+    recipe, problems = from_nested(Recipe, content)
+    if recipe:
         problems += _contradictions(recipe)
-    except ValueError as problem:
-        problems.append(str(problem))
     if problems:
         raise ModelError(f"{origin}: {'; '.join(problems)}")
     if recipe.paper_compat.all:
@@ -171,23 +164,6 @@ def parse_recipe(content: object, origin: str) -> Recipe:
 def dump_recipe(recipe: Recipe) -> str:
     """The YAML text of a model.yaml: every value, defaults too."""
     return yaml.safe_dump(asdict(recipe), sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
-
-
-def _leaves(content: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
-    groups = {"image", "lidar", "view", "paper_compat"} if not prefix else set()
-    for key, value in content.items():
-        if key in groups and isinstance(value, dict):
-            yield from _leaves(value, f"{key}.")
-        elif key not in groups or value is not None:  # an empty group is a group of defaults
-            yield f"{prefix}{key}", value
-
-
-def _unknown(path: str, known: list[str]) -> str:
-    groups = sorted({other.split(".")[0] for other in known if "." in other})
-    if path in groups:
-        return f"{path} must hold keys and values"
-    near = difflib.get_close_matches(path, known, 1)
-    return f"unknown key {path}" + (f" (did you mean {near[0]}?)" if near else "")
 
 
 def _contradictions(recipe: Recipe) -> list[str]:
