@@ -55,7 +55,7 @@ def test_the_page_is_whole_and_self_contained(good_run, drawn, tmp_path):
     assert "http" not in html
     for mode in MODES:
         assert mode in html
-    assert "untrained" in html
+    assert "synthetic towns" in html
     assert "{{" not in html
 
 

@@ -18,7 +18,7 @@ import yaml
 from ..core.errors import VxpError
 from ..core.json_file import write_json
 from ..core.map_store import load_map, path_of_map
-from ..core.model_store import init_model
+from ..core.model_store import load_model
 from ..core.place_map import PlaceMap
 from ..core.resources import find_config
 from .controls import control_recalls
@@ -32,11 +32,11 @@ from .unknown import margin_limit
 
 logger = logging.getLogger(__name__)
 
-RECIPE = "vxp_lite"
+MODEL = "vxp_view"  # the shipped one
 MAP_NAME = "demo"
 MARKER = ".vxp_demo"
 # Everything that a run leaves in its folder; nothing else there is ever deleted.
-PARTS = ("town", "logs", "maps", "model", "pictures", "mapper.yaml", "localizer.yaml", "report.html", "summary.json")
+PARTS = ("town", "logs", "maps", "pictures", "mapper.yaml", "localizer.yaml", "report.html", "summary.json")
 REMAPPINGS = (
     "image:=/camera/image_raw",
     "image/compressed:=/camera/image_raw/compressed",
@@ -57,7 +57,6 @@ class Workspace:
     """Where one run keeps its parts, and how long its phases took."""
 
     out: Path
-    model: Path
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -75,14 +74,14 @@ def run_demo(out: Path, bags: tuple[Path, Path] | None = None, radius_m: float =
     many metres of the truth.
     """
     out = prepare_folder(out, bags or ())
-    space = Workspace(out, out / "model")
+    space = Workspace(out)
     with interruptible():
         with space.phase("data"):
             data = make_town(out / "town") if bags is None else read_bags(*bags, f"bags {bags[0]} and {bags[1]}")
             check_length(data.map_bag, data.places, MAPPING_HZ, REPLAY_TIMEOUT_S)
             check_length(data.query_bag, data.queries, QUERY_HZ, REPLAY_TIMEOUT_S)
         with space.phase("model"):
-            model_id = init_model(RECIPE, space.model)
+            model_id = load_model(MODEL).model_id
             write_parameters(space, "mapper", rig_parameters(data.map_bag, data.places[0]))
             write_parameters(space, "localizer", rig_parameters(data.query_bag, data.queries[0]))
         with Processes(out / "logs", ros_environment(out)) as processes:
@@ -130,7 +129,7 @@ def write_parameters(space: Workspace, node: str, rig: dict) -> None:
     """A YAML file for the mapper or the localizer: everything in its bag is wanted, from the rig that recorded it."""
     parameters = {
         "use_sim_time": True,
-        "model.weights": str(space.model),
+        "model.weights": MODEL,
         "map.root": str(space.out / "maps"),
         "input.max_rate": 0.0,
         "qos.sensor_depth": 10,  # as in the bag: a node that is kept from the CPU for 2 s loses nothing
@@ -203,7 +202,7 @@ def report(
         for result in replays[1:]
         for line in result.recording.answers
     ]
-    controls = control_recalls(data.queries, data.places, RECIPE, radius_m)
+    controls = control_recalls(data.queries, data.places, MODEL, radius_m)
     summary = summarise(model_id, place_map, data, replays, answers, controls, radius_m, space.seconds)
     write_json(space.out / "summary.json", summary)
     check(summary)

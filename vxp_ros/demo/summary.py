@@ -22,8 +22,7 @@ from .record import MODES, Answer, Recording
 SENSORS = ("camera", "lidar")
 PACKAGES = ("torch", "spconv", "faiss-cpu", "numpy", "opencv-python-headless", "ros-rclpy", "ros-rmw-fastrtps-cpp")
 CAVEATS = (
-    "The model is untrained apart from its ImageNet image trunk: no trained weights ship yet.",
-    "Between camera and LiDAR an untrained model can only be expected to guess: recall near chance.",
+    "The model learnt from synthetic towns alone, of other streets and styles than this one; real streets differ.",
 )
 
 
