@@ -15,7 +15,7 @@ from vxp_ros.core.errors import BadInput, SourceError
 from .datasets.annotation import Annotation
 
 Progress = Callable[[int, int], None]
-TODO, DONE, REFUSED = 0, 1, 2
+WAITING, DONE, REFUSED = 0, 1, 2
 
 
 class Frames(Protocol):
@@ -61,7 +61,7 @@ class DescriptorStore:
         wanted = np.unique(rows)
         with self._only_writer():
             files = {modality: self._open(modality) for modality in self.describer.modalities}
-            todo = [row for row in wanted if any(file["state"][row] == TODO for file in files.values())]
+            todo = [row for row in wanted if any(file["state"][row] == WAITING for file in files.values())]
             done = len(wanted) - len(todo)
             report(done, len(wanted))
             for row in todo:
@@ -77,7 +77,7 @@ class DescriptorStore:
         except BadInput:
             frame = None
         for modality, file in files.items():
-            if file["state"][row] == TODO:
+            if file["state"][row] == WAITING:
                 file["state"][row] = self._describe_into(file["vector"][row], frame, modality)
 
     def _describe_into(self, vector: np.ndarray, frame: Frame | None, modality: Modality) -> int:

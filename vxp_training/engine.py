@@ -7,6 +7,7 @@ augmentation and whatever else is random follow from the seed, the epoch and the
 import math
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Outcome(NamedTuple):
     numbers: dict[str, float]
 
 
-class Task(nn.Module):
+class Task(nn.Module, ABC):
     """What is trained, on which samples, by which loss. `forward` takes what `collate` made and returns an Outcome.
 
     title: for logs. optimiser: its settings. frozen: modules that stay in eval mode; their parameters get no gradient.
@@ -50,24 +51,24 @@ class Task(nn.Module):
     frozen: tuple[nn.Module, ...] = ()
     unit = 1
 
+    @abstractmethod
     def trained(self) -> nn.Module:
         """The module whose weights checkpoints hold."""
-        raise NotImplementedError
 
+    @abstractmethod
     def epoch_batches(self, size: int, random: np.random.Generator) -> list[np.ndarray]:
         """Rows of every batch of one epoch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def validation_batches(self) -> list[np.ndarray]:
         """The same in every epoch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sample(self, row: int, random: np.random.Generator | None) -> Any:
         """One sample, on the CPU, augmented by `random`; None: not augmented."""
-        raise NotImplementedError
 
-    def collate(self, samples: list) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def collate(self, samples: list) -> Any: ...
 
     def prepare(self, folder: Path, device: torch.device, ranks: Ranks, report: Report) -> None:
         """Called once before the first step, in each process. report: how far what takes long has come."""

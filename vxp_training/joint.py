@@ -27,12 +27,8 @@ from .schedule import rise_and_fall
 from .training_data import TrainingData
 
 LEAST_SHARE = 0.1  # of a cell's points: with fewer its depth is not known
-LOST_POINTS, LOST_RINGS, DARK, GAIN = (
-    0.3,
-    0.3,
-    0.3,
-    0.4,
-)  # augmentation: at most these shares; intensity +-40 %, or none
+LOST_POINTS, LOST_RINGS = 0.3, 0.3  # augmentation: at most these shares of a scan are left out
+GAIN, DARK = 0.4, 0.3  # augmentation: intensity off by up to +-40 %, and left out of this share of the scans
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from .datasets.annotation import Annotation, neighbours, yaw_difference
 
 POSITIVE_M, NEGATIVE_M = 10.0, 25.0
 POSITIVE_YAW = 0.5  # radians: beyond it two views of one place show different things
-POOL = 8
+POOL = 8  # times a batch: the neighbourhood that it is drawn from
 SMALLEST_BATCH = 4  # two pairs: fewer hold no negative
 
 

@@ -4,6 +4,7 @@
 they are seen in. 3 global: its descriptor learns to equal the image's.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,9 +125,9 @@ class AlignmentStage(Task):
         self.frozen = (self.teacher,)
         self.cache: FeatureCache | None = None
 
+    @abstractmethod
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """What of the teacher the student learns from. Called without gradients."""
-        raise NotImplementedError
 
     def prepare(self, folder: Path, device: torch.device, ranks: Ranks, report: Report) -> None:
         if self.augmentation.changes_image:
