@@ -130,19 +130,23 @@ class JointStage(Task):
 
     def forward(self, batch: ViewBatch) -> Outcome:
         settings = self.optimiser
-        pictures = thinned(batch.pictures) if self.training else batch.pictures
-        maps, pictures = (t.contiguous(memory_format=torch.channels_last) for t in (batch.maps, pictures))
+        maps, pictures = self.augmented(batch) if self.training else (batch.maps, batch.pictures)
+        maps, pictures = (t.contiguous(memory_format=torch.channels_last) for t in (maps, pictures))
         features = self.encoder.finish(maps, settings.frozen_blocks)
         camera = self.network.camera.describe(self.dropout(features))
         lidar = self.network.lidar.describe(self.dropout(self.network.lidar.trunk(pictures)))
         across = self.contrast(camera, lidar, batch.positives, batch)
         alone = batch.positives & ~torch.eye(len(camera), dtype=torch.bool, device=camera.device)
         within = (self.contrast(camera, camera, alone, batch) + self.contrast(lidar, lidar, alone, batch)) / 2
-        depth = depth_error(self.depth(features), batch.pictures)
+        depth = depth_error(self.depth(features), pictures)
         loss = across + settings.within * within + settings.depth * depth
         found = share_found(camera @ lidar.T, batch), share_found(lidar @ camera.T, batch)
         numbers = {"across": across, "within": within, "depth": depth, "found_2d3d": found[0], "found_3d2d": found[1]}
         return Outcome(loss, {name: value.item() for name, value in numbers.items()})
+
+    def augmented(self, batch: ViewBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        maps, pictures = cropped(batch.maps, batch.pictures, self.optimiser.crop)
+        return maps, thinned(pictures)
 
     def contrast(self, a: torch.Tensor, b: torch.Tensor, positives: torch.Tensor, batch: ViewBatch) -> torch.Tensor:
         return info_nce(a, b, positives, ~batch.negatives, self.optimiser.temperature)
@@ -165,6 +169,19 @@ def depth_error(predicted: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor
     is_known = mask > LEAST_SHARE
     errors = F.smooth_l1_loss(predicted, depth / mask.clamp(min=LEAST_SHARE), reduction="none", beta=0.2)
     return (errors * is_known).sum() / is_known.sum().clamp(min=1)
+
+
+def cropped(maps: torch.Tensor, pictures: torch.Tensor, crop: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Frames as a camera of a longer lens, turned a little, would take them: the same random window of a frame's map
+    and picture, at least 1 - crop of each side, enlarged to full size."""
+    count, device = len(maps), maps.device
+    size = 1 - crop * torch.rand(count, 2, device=device)  # of x and y
+    centre = (1 - size) * (2 * torch.rand(count, 2, device=device) - 1)
+    window = torch.cat([torch.diag_embed(size), centre[..., None]], dim=2)
+    return tuple(
+        F.grid_sample(images, F.affine_grid(window, images.shape, align_corners=False), mode, "zeros", False)
+        for images, mode in ((maps, "bilinear"), (pictures, "nearest"))
+    )
 
 
 def thinned(pictures: torch.Tensor) -> torch.Tensor:

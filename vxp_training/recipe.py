@@ -87,6 +87,7 @@ class JointRecipe(OptimiserRecipe):
     temperature: float = setting(0.07, "of the contrastive loss", 1e-3, 10.0)
     within: float = setting(0.5, "weight of the loss inside each sensor", 0.0, 100.0)
     depth: float = setting(0.5, "weight of telling the LiDAR's depth from the picture", 0.0, 100.0)
+    crop: float = setting(0.0, "augmentation: up to this part of width and height is cut off", 0.0, 0.9)
     dropout: float = setting(0.1, "part of the trunks' channels that is left out while training", 0.0, 0.9)
 
 

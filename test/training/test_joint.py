@@ -11,7 +11,7 @@ from vxp_ros.core.errors import ModelError
 from vxp_ros.core.models import build_model
 from vxp_ros.core.models.recipe import ViewRecipe
 from vxp_training.engine import Engine
-from vxp_training.joint import JointStage, depth_error, share_found, thinned, with_mirror_world
+from vxp_training.joint import JointStage, cropped, depth_error, share_found, thinned, with_mirror_world
 from vxp_training.mining import Poses, on_other_drives, place_batches, positives_of
 from vxp_training.recipe import JointRecipe, TrainingRecipe, parse_training_recipe
 from vxp_training.schedule import rise_and_fall
@@ -103,6 +103,20 @@ def test_depth_error_counts_cells_with_points_only():
     predicted = torch.tensor([[[9.0, 2.5]]])
     assert depth_error(predicted, pictures).item() == pytest.approx(0.5 - 0.1)  # SmoothL1 with beta 0.2
     assert depth_error(predicted, torch.zeros(1, 4, 4, 8)).item() == 0
+
+
+def test_map_and_picture_are_cropped_by_one_window():
+    torch.manual_seed(0)
+    down, across = torch.meshgrid(torch.linspace(0, 1, 41), torch.linspace(0, 1, 81), indexing="ij")
+    fine = torch.stack([(a[:-1, :-1] + a[1:, 1:]) / 2 for a in (down, across)])[None].repeat(8, 1, 1, 1)
+    coarse = torch.nn.functional.avg_pool2d(fine, 2)
+    maps, pictures = cropped(coarse, fine, 0.0)
+    assert torch.equal(pictures, fine) and torch.allclose(maps, coarse, atol=1e-6)
+    maps, pictures = cropped(coarse, fine, 0.4)
+    inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))
+    assert torch.allclose(torch.nn.functional.avg_pool2d(pictures, 2)[inner], maps[inner], atol=0.03)
+    spans = pictures.flatten(2).amax(2) - pictures.flatten(2).amin(2)
+    assert (spans > 0.55).all() and (spans < 1).all() and spans.std() > 0.02
 
 
 def test_thinned_scans_lose_points_and_keep_the_depth_of_the_others():
