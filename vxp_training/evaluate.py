@@ -16,7 +16,7 @@ from .protocols.trial import Trial
 
 # query - database
 MODES = {"2D-2D": ("camera", "camera"), "3D-3D": ("lidar", "lidar"), "2D-3D": ("camera", "lidar"),
-         "3D-2D": ("lidar", "camera")}  # fmt: skip
+         "3D-2D": ("lidar", "camera"), "fused": ("fused", "fused")}  # fmt: skip
 KS = tuple(range(1, 26))
 RADII_M = (5.0, 10.0, 25.0)
 CHUNK = 256  # queries that are searched at a time

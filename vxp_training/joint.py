@@ -17,13 +17,10 @@ from vxp_ros.core.models.recipe import Recipe
 from vxp_ros.core.models.view import ViewModel
 
 from .distributed import Ranks
-from .engine import Outcome, Task
+from .engine import Outcome
 from .feature_cache import FeatureCache, Report
-from .losses import info_nce
-from .mining import FOLDER_GAP_M, Poses, on_other_drives, pair_masks, place_batches, positives_of
+from .place_task import PlaceTask, others, share_found
 from .recipe import JointRecipe
-from .samples import Augmentation, image_sample, picture_sample
-from .schedule import rise_and_fall
 from .training_data import TrainingData
 
 LEAST_SHARE = 0.1  # of a cell's points: with fewer its depth is not known
@@ -42,37 +39,23 @@ class ViewBatch:
     negatives: torch.Tensor
 
 
-class JointStage(Task):
-    """Trains a view model whole, or behind the first `frozen_blocks` of its camera trunk.
+class JointStage(PlaceTask):
+    """Trains both branches of a view model, whole or behind the first `frozen_blocks` of its camera trunk."""
 
-    Every frame is there twice, the second time mirrored, as a row `len(poses)` further on in a mirrored world.
-    """
-
-    title, unit = "joint", 2
+    title = "joint"
 
     def __init__(self, network: ViewModel, model: Recipe, settings: JointRecipe, data: TrainingData):
-        super().__init__()
-        self.network, self.model, self.optimiser, self.data = network, model, settings, data
+        super().__init__(network, model, settings, data)
         self.to(memory_format=torch.channels_last)  # nearly twice as fast on a CPU
         self.encoder = network.camera.backbone.encoder
-        self.frozen = self.encoder.first(settings.frozen_blocks)
+        self.frozen = (*self.encoder.first(settings.frozen_blocks), *([network.fused] if network.fused else []))
         self.depth = DepthHead(network.camera.backbone.channels)
         self.dropout = nn.Dropout2d(settings.dropout)
-        self.count = len(data.poses)
-        self.poses = with_mirror_world(data.poses)
-        self.trained_rows = np.concatenate([data.train, data.train + self.count])
-        drives = np.concatenate(2 * [folder.annotation.drive for folder in data.folders])
-        self.positives = on_other_drives(positives_of(self.poses[self.trained_rows]), drives[self.trained_rows])
-        self.validated = self.validation(drives)
-
-    def trained(self) -> nn.Module:
-        return self
 
     def prepare(self, folder: Path, device: torch.device, ranks: Ranks, report: Report) -> None:
         """Encode all frames once by the frozen blocks, and draw all scans."""
-        rows = np.concatenate([self.data.train, self.data.validate])
         self.maps, self.pictures = (
-            FeatureCache(folder / f"{name}.npy", rows, 2, np.float16) for name in ("maps", "pictures")
+            FeatureCache(folder / f"{name}.npy", self.cached_rows, 2, np.float16) for name in ("maps", "pictures")
         )
         if ranks.is_first:
             self.eval()
@@ -82,34 +65,8 @@ class JointStage(Task):
         self.maps.open()
         self.pictures.open()
 
-    def image(self, row: int, mirrored: bool) -> torch.Tensor:
-        return image_sample(self.data.frame(row), self.model, Augmentation(), None, mirrored)
-
-    def picture(self, row: int, mirrored: bool) -> torch.Tensor:
-        return picture_sample(self.data.frame(row), self.model, mirrored)
-
     def begin(self, images: torch.Tensor) -> torch.Tensor:
         return self.encoder.begin(images, self.optimiser.frozen_blocks)
-
-    def learning_rate(self, epoch: int, part: float) -> float:
-        settings = self.optimiser
-        return rise_and_fall((epoch + part) / settings.epochs, settings.lr, settings.min_lr)
-
-    def make_optimiser(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(parameters, self.optimiser.lr, weight_decay=self.optimiser.weight_decay)
-
-    def epoch_batches(self, size: int, random: np.random.Generator) -> list[np.ndarray]:
-        batches = place_batches(self.poses[self.trained_rows], self.positives, size, random)
-        return [self.trained_rows[rows] for rows in batches]
-
-    def validation(self, drives: np.ndarray) -> list[np.ndarray]:
-        rows = self.data.validate
-        positives = on_other_drives(positives_of(self.poses[rows]), drives[rows])
-        batches = place_batches(self.poses[rows], positives, self.optimiser.batch, np.random.default_rng(0))
-        return [rows[batch] for batch in batches]
-
-    def validation_batches(self) -> list[np.ndarray]:
-        return self.validated
 
     def sample(self, row: int, random: np.random.Generator | None) -> tuple[int, torch.Tensor, torch.Tensor]:
         mirrored, plain = divmod(row, self.count)
@@ -117,8 +74,7 @@ class JointStage(Task):
 
     def collate(self, samples: list[tuple[int, torch.Tensor, torch.Tensor]]) -> ViewBatch:
         rows, maps, pictures = zip(*samples, strict=True)
-        masks = pair_masks(*2 * [self.poses[np.array(rows)]])
-        return ViewBatch(torch.stack(maps), torch.stack(pictures), *map(torch.from_numpy, masks))
+        return ViewBatch(torch.stack(maps), torch.stack(pictures), *self.masks(rows))
 
     def train(self, mode: bool = True) -> "JointStage":
         """The trunk keeps the statistics of its own training; batches of a few places would only blur them."""
@@ -135,21 +91,19 @@ class JointStage(Task):
         features = self.encoder.finish(maps, settings.frozen_blocks)
         camera = self.network.camera.describe(self.dropout(features))
         lidar = self.network.lidar.describe(self.dropout(self.network.lidar.trunk(pictures)))
-        across = self.contrast(camera, lidar, batch.positives, batch)
-        alone = batch.positives & ~torch.eye(len(camera), dtype=torch.bool, device=camera.device)
-        within = (self.contrast(camera, camera, alone, batch) + self.contrast(lidar, lidar, alone, batch)) / 2
+        pairs = batch.positives, batch.negatives
+        across = self.contrast(camera, lidar, *pairs)
+        alone = others(batch.positives), batch.negatives
+        within = (self.contrast(camera, camera, *alone) + self.contrast(lidar, lidar, *alone)) / 2
         depth = depth_error(self.depth(features), pictures)
         loss = across + settings.within * within + settings.depth * depth
-        found = share_found(camera @ lidar.T, batch), share_found(lidar @ camera.T, batch)
+        found = share_found(camera @ lidar.T, *pairs), share_found(lidar @ camera.T, *pairs)
         numbers = {"across": across, "within": within, "depth": depth, "found_2d3d": found[0], "found_3d2d": found[1]}
         return Outcome(loss, {name: value.item() for name, value in numbers.items()})
 
     def augmented(self, batch: ViewBatch) -> tuple[torch.Tensor, torch.Tensor]:
         maps, pictures = cropped(batch.maps, batch.pictures, self.optimiser.crop)
         return maps, thinned(pictures)
-
-    def contrast(self, a: torch.Tensor, b: torch.Tensor, positives: torch.Tensor, batch: ViewBatch) -> torch.Tensor:
-        return info_nce(a, b, positives, ~batch.negatives, self.optimiser.temperature)
 
 
 class DepthHead(nn.Module):
@@ -194,15 +148,3 @@ def thinned(pictures: torch.Tensor) -> torch.Tensor:
     pictures = pictures * keep
     pictures[:, 3] = (pictures[:, 3] * bright).clamp(max=1)
     return pictures
-
-
-def share_found(similarity: torch.Tensor, batch: ViewBatch) -> torch.Tensor:
-    """Share of rows whose most similar column, of those not ignored, is a positive."""
-    similarity = similarity.masked_fill(~(batch.positives | batch.negatives), -torch.inf)
-    return batch.positives.gather(1, similarity.argmax(dim=1, keepdim=True)).float().mean()
-
-
-def with_mirror_world(poses: Poses) -> Poses:
-    """The same samples again, far away from all of the first."""
-    shift = 2 * np.abs(poses.positions).max() + FOLDER_GAP_M
-    return Poses(np.concatenate([poses.positions, poses.positions + shift]), np.concatenate([poses.yaw, poses.yaw]))

@@ -15,7 +15,7 @@ from vxp_ros.core.resources import share_folder
 from .losses import KINDS, MARGIN
 
 STAGES = ("teacher", "local", "global")  # of VXP
-JOINT_STAGES = ("joint",)  # of the view model
+VIEW_STAGES = ("joint", "fusion")  # of the view model
 
 
 @dataclass(frozen=True)
@@ -74,21 +74,35 @@ class GlobalRecipe(OptimiserRecipe):
 
 
 @dataclass(frozen=True)
-class JointRecipe(OptimiserRecipe):
-    """The view model's only stage: both branches at once. The learning rate rises over the first part of the steps and
-    falls to min_lr on half a cosine; lr_step has no effect."""
+class ContrastRecipe(OptimiserRecipe):
+    """AdamW. The learning rate rises over the first part of the steps and falls to min_lr on half a cosine; lr_step has
+    no effect."""
 
     epochs: int = setting(8, "passes over the data", 1, 100_000)
     batch: int = setting(64, "frames per step, in pairs of one place", 4, 100_000)
     lr: float = setting(1e-3, "largest learning rate", 1e-9, 10.0)
     min_lr: float = setting(1e-6, "learning rate at the end", 0.0, 10.0)
     weight_decay: float = setting(1e-2, "of AdamW", 0.0, 10.0)
-    frozen_blocks: int = setting(5, "blocks of the camera's trunk that stay as they are; their maps are kept", 0, 11)
     temperature: float = setting(0.07, "of the contrastive loss", 1e-3, 10.0)
+
+
+@dataclass(frozen=True)
+class JointRecipe(ContrastRecipe):
+    """The view model's first stage: both branches at once."""
+
+    frozen_blocks: int = setting(5, "blocks of the camera's trunk that stay as they are; their maps are kept", 0, 11)
     within: float = setting(0.5, "weight of the loss inside each sensor", 0.0, 100.0)
     depth: float = setting(0.5, "weight of telling the LiDAR's depth from the picture", 0.0, 100.0)
     crop: float = setting(0.0, "augmentation: up to this part of width and height is cut off", 0.0, 0.9)
     dropout: float = setting(0.1, "part of the trunks' channels that is left out while training", 0.0, 0.9)
+
+
+@dataclass(frozen=True)
+class FusionRecipe(ContrastRecipe):
+    """The view model's second stage: the fused descriptor, on trunks that stay as they are."""
+
+    lr: float = setting(5e-4, "largest learning rate", 1e-9, 10.0)
+    missing: float = setting(0.5, "part of the frames that lack a sensor, or some cameras, while training", 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -123,7 +137,7 @@ class TrainingRecipe:
     model: str = setting("vxp", "recipe of the networks: a name in config/models, or a YAML file")
     start: list[str] = setting([], "model folders whose networks to start from; empty: image trunk as the recipe says")
     stages: list[str] = setting(
-        list(STAGES), "what to train, in this order: teacher, local, global; or joint, for a view model"
+        list(STAGES), "what to train, in this order: teacher, local, global; or, for a view model: joint, fusion"
     )
     seed: int = setting(0, "of everything random", 0, 2**31 - 1)
     precision: str = setting("float32", "of the networks' sums", choices=("float32", "bfloat16"))
@@ -134,6 +148,7 @@ class TrainingRecipe:
     local_alignment: LocalRecipe = field(default_factory=LocalRecipe)
     global_alignment: GlobalRecipe = field(default_factory=GlobalRecipe)
     joint: JointRecipe = field(default_factory=JointRecipe)
+    fusion: FusionRecipe = field(default_factory=FusionRecipe)
     paper_compat: TrainingCompat = field(default_factory=TrainingCompat)
 
 
@@ -175,9 +190,11 @@ def parse_training_recipe(content: object, origin: str) -> TrainingRecipe:
 
 def contradictions(recipe: TrainingRecipe) -> list[str]:
     problems = []
-    known = JOINT_STAGES if "joint" in recipe.stages else STAGES
+    known = VIEW_STAGES if set(recipe.stages) & set(VIEW_STAGES) else STAGES
     if not recipe.stages or set(recipe.stages) - set(known) or len(set(recipe.stages)) < len(recipe.stages):
-        problems.append(f"stages must be some of {', '.join(STAGES)}, each once, or joint alone, got {recipe.stages}")
+        problems.append(
+            f"stages must be some of {', '.join(STAGES)} or of {', '.join(VIEW_STAGES)}, each once, got {recipe.stages}"
+        )
     compat, data = recipe.paper_compat, recipe.data
     if compat.validate_on_test and not compat.all and data.validate:
         problems.append("paper_compat.validate_on_test leaves data.validate without use: give only one of them")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vxp_ros.core.model_store import load_model
 from vxp_ros.core.models.recipe import Recipe
 from vxp_ros.core.models.view import ViewModel
 from vxp_ros.core.models.vxp import Vxp
@@ -18,6 +19,7 @@ from vxp_ros.core.models.vxp import Vxp
 from .distributed import Ranks
 from .engine import Outcome, Task
 from .feature_cache import FeatureCache, Report
+from .fusion_stage import FusionStage
 from .joint import JointStage
 from .losses import batch_hard_triplet, global_alignment, local_alignment
 from .mining import batch_masks, grown_batch, pair_batches, positives_of
@@ -27,9 +29,12 @@ from .training_data import TrainingData
 
 
 def make_stage(name: str, network: Vxp | ViewModel, model: Recipe, recipe: TrainingRecipe, data: TrainingData) -> Task:
-    """The stage `name` (teacher, local, global or joint) of a training recipe."""
+    """The stage `name` (teacher, local, global; joint, fusion) of a training recipe."""
     if name == "joint":
         return JointStage(network, model, recipe.joint, data)
+    if name == "fusion":
+        known = {modality for folder in recipe.start for modality in load_model(folder).recipe.modalities}
+        return FusionStage(network, model, recipe.fusion, data, is_fresh="fused" not in known)
     if name == "teacher":
         return TeacherStage(network, model, recipe.teacher, data)
     if name == "local":

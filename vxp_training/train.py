@@ -27,7 +27,7 @@ from .compat import frame_change
 from .datasets.prepared import PreparedData
 from .distributed import Ranks, joined_ranks
 from .engine import Engine
-from .recipe import TrainingRecipe, dump_training_recipe
+from .recipe import VIEW_STAGES, TrainingRecipe, dump_training_recipe
 from .stages import make_stage
 from .training_data import TrainingData, gather
 
@@ -77,7 +77,7 @@ def run_stages(recipe: TrainingRecipe, data: TrainingData, out: Path, device: to
 def first_network(recipe: TrainingRecipe) -> tuple[Recipe, Network]:
     """The networks as training starts: random but for the image trunk, or from model folders. Raises ModelError."""
     model = read_recipe(find_recipe(recipe.model))
-    if ("joint" in recipe.stages) != (model.architecture == "view"):
+    if bool(set(recipe.stages) & set(VIEW_STAGES)) != (model.architecture == "view"):
         raise ModelError(
             f"{recipe.model} is a {model.architecture} model, which the stages {recipe.stages} cannot train"
         )
@@ -86,6 +86,8 @@ def first_network(recipe: TrainingRecipe) -> tuple[Recipe, Network]:
         loaded = load_model(folder)
         for modality in loaded.recipe.modalities:
             own, other = getattr(network, modality), getattr(loaded.network, modality)
+            if own is None:
+                continue
             if problem := mismatch(other.state_dict(), own.state_dict()):
                 raise ModelError(f"start: the {modality} network of {folder} is none of {model.name}: {problem}")
             own.load_state_dict(other.state_dict())

@@ -58,7 +58,7 @@ def test_empty_groups_are_groups_of_defaults():
         ({"name": "a b"}, ["name must be made of", "'a b'"]),
         ({"name": ""}, ["name must be made of"]),
         ({"architecture": "einet"}, ["architecture must be one of vxp", "einet"]),
-        ({"modalities": ["camera", "radar"]}, ["modalities must be camera, lidar or both", "radar"]),
+        ({"modalities": ["camera", "radar"]}, ["modalities must be some of camera, lidar and fused", "radar"]),
         ({"modalities": []}, ["modalities must be"]),
         ({"normalise": 1}, ["normalise must be bool"]),
         ({"dimension": 0}, ["dimension must lie in [1"]),

@@ -11,8 +11,9 @@ from vxp_ros.core.errors import ModelError
 from vxp_ros.core.models import build_model
 from vxp_ros.core.models.recipe import ViewRecipe
 from vxp_training.engine import Engine
-from vxp_training.joint import JointStage, cropped, depth_error, share_found, thinned, with_mirror_world
+from vxp_training.joint import JointStage, cropped, depth_error, thinned
 from vxp_training.mining import Poses, on_other_drives, place_batches, positives_of
+from vxp_training.place_task import share_found, with_mirror_world
 from vxp_training.recipe import JointRecipe, TrainingRecipe, parse_training_recipe
 from vxp_training.schedule import rise_and_fall
 from vxp_training.train import first_network
@@ -141,7 +142,7 @@ def test_share_found_does_not_ask_about_ignored_columns():
     batch = stage.collate([(row, torch.zeros(1), torch.zeros(1)) for row in (0, 1, 2)])
     batch.negatives[0, 2] = False  # neither
     similarity = torch.tensor([[0.1, 0.2, 0.9], [0.0, 0.1, 0.9], [0.1, 0.2, 0.9]])
-    assert share_found(similarity, batch).item() == pytest.approx(2 / 3)
+    assert share_found(similarity, batch.positives, batch.negatives).item() == pytest.approx(2 / 3)
 
 
 def test_the_learning_rate_rises_and_falls():

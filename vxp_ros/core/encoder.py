@@ -46,7 +46,7 @@ class Encoder:
 
     @torch.inference_mode()
     def describe(self, frame: Frame, modality: Modality, stage_ms: dict[str, float] | None = None) -> Descriptor:
-        """The frame's descriptor by one sensor. stage_ms: gets the wall milliseconds of each stage.
+        """The frame's descriptor by one sensor, or by all. stage_ms: gets the wall milliseconds of each stage.
 
         Raises BadInput: "no_sensor", "bad_image", "no_point_in_view", "bad_descriptor", "bad_camera_info".
         """
@@ -55,7 +55,8 @@ class Encoder:
         if modality not in self.modalities:
             raise BadInput("no_sensor", f"the model {self.model_id} cannot describe a frame by {modality}")
         watch = Stopwatch()
-        vector = self._describe_image(frame, watch) if modality == "camera" else self._describe_points(frame, watch)
+        describe = {"camera": self._describe_image, "lidar": self._describe_points, "fused": self._describe_frame}
+        vector = describe[modality](frame, watch)
         if stage_ms is not None:
             stage_ms.update(watch.stage_ms)
         return Descriptor(self._checked(vector), modality, self.model_id)
@@ -83,6 +84,12 @@ class Encoder:
             if not is_valid[0]:
                 raise BadInput("no_point_in_view", "no LiDAR point lies in the camera's view: check the extrinsics")
             return vectors[0].cpu().numpy()
+
+    def _describe_frame(self, frame: Frame, watch: Stopwatch) -> np.ndarray:
+        with watch.stage("views"):
+            inputs = self.network.prepare_frame(frame, self.device)
+        with watch.stage("fused_encoder"):
+            return self.network.fuse(*inputs)[0].cpu().numpy()
 
     def _view(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
         """Where the LiDAR network looks from: T_view_lidar [4, 4] and the normalised intrinsics [4].

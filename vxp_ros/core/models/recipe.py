@@ -77,6 +77,7 @@ class ViewRecipe:
     mixed: int = setting(64, "channels that the head mixes", 1, 1024)
     rows: int = setting(16, "summaries of all cells that the head keeps per channel", 1, 256)
     mixers: int = setting(2, "mixing layers of the head", 0, 16)
+    tokens: int = setting(128, "width of the tokens by which the fused descriptor's maps look at each other", 4, 1024)
 
 
 @dataclass(frozen=True)
@@ -187,8 +188,10 @@ def _contradictions(recipe: Recipe) -> list[str]:
     ]
     if not recipe.name or not all(letter.isalnum() or letter in "_.-" for letter in recipe.name):
         problems.append(f"name must be made of letters, digits and _ . -, got {recipe.name!r}")
-    if not recipe.modalities or set(recipe.modalities) - {"camera", "lidar"}:
-        problems.append(f"modalities must be camera, lidar or both, got {recipe.modalities}")
+    if not recipe.modalities or set(recipe.modalities) - {"camera", "lidar", "fused"}:
+        problems.append(f"modalities must be some of camera, lidar and fused, got {recipe.modalities}")
+    if "fused" in recipe.modalities and (recipe.architecture != "view" or len(set(recipe.modalities)) < 3):
+        problems.append("modalities: fused needs the architecture view, and camera and lidar beside it")
     if not 1 <= len(lidar.vfe) <= MOST_VFE_LAYERS:
         problems.append(f"lidar.vfe must hold 1 to {MOST_VFE_LAYERS} widths, got {len(lidar.vfe)}")
     return problems + (_range_problems(lidar) if not problems else [])

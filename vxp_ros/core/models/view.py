@@ -12,17 +12,20 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..errors import ModelError
+from ..datatypes import Frame
+from ..errors import BadInput, ModelError
 from ..preprocessing.view_image import CHANNELS, view_image
+from ..preprocessing.views import frame_views
 from .backbones import make_backbone
 from .recipe import Recipe, ViewRecipe
+from .view_fusion import FusedView, each_view, in_colour
 from .vxp import LidarDescriptors
 
 LIDAR_STRIDE = 4
 
 
 class ViewModel(nn.Module):
-    """Both networks of a recipe; one that its `modalities` leave out is None."""
+    """All networks of a recipe; one that its `modalities` leave out is None. The fused one stands on the other two."""
 
     def __init__(self, recipe: Recipe):
         super().__init__()
@@ -38,6 +41,24 @@ class ViewModel(nn.Module):
         trunk = LidarTrunk(recipe.view.widths, channels)
         self.camera = CameraView(backbone, make_head()) if "camera" in sensors else None
         self.lidar = LidarView(trunk, make_head(), recipe.view.cells) if "lidar" in sensors else None
+        self.fused = (
+            FusedView(channels, cells[1], recipe.dimension, recipe.view, make_head) if "fused" in sensors else None
+        )
+        self.recipe = recipe
+
+    def prepare_frame(self, frame: Frame, device: str) -> tuple[torch.Tensor, ...]:
+        """What `fuse` wants of one frame. Raises BadInput "no_sensor" for one in which no view holds anything."""
+        views = frame_views(frame, self.recipe)
+        if not views.sees.any():
+            raise BadInput("no_sensor", "no camera shows anything and no LiDAR point lies in a camera's view")
+        return tuple(part[None].to(device) for part in (views.images, views.pictures, views.yaw, views.sees))
+
+    def fuse(self, images: torch.Tensor, pictures: torch.Tensor, yaw: torch.Tensor, sees: torch.Tensor) -> torch.Tensor:
+        """Fused descriptors [B, D] of B frames, each part [B, V, ...] as `preprocessing.views.Views` has it."""
+        camera = each_view(self.camera.backbone, images)
+        lidar = each_view(self.lidar.trunk, pictures)
+        colours = each_view(partial(F.adaptive_avg_pool2d, output_size=pictures.shape[3:]), images)
+        return self.fused(camera, lidar, in_colour(colours, pictures), yaw, sees)
 
 
 class CameraView(nn.Module):

@@ -1,0 +1,105 @@
+"""Training of the fused descriptor: it learns a street, the trunks stay, and frames that lack something still count."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from places import Street, tiny_model
+
+from vxp_ros.core.datatypes import Frame, Image
+from vxp_ros.core.errors import ModelError
+from vxp_ros.core.models import build_model
+from vxp_ros.core.models.recipe import ViewRecipe
+from vxp_training.engine import Engine
+from vxp_training.fusion_stage import FusionStage, with_gaps
+from vxp_training.recipe import FusionRecipe
+from vxp_training.training_data import gather
+
+CPU = torch.device("cpu")
+VIEW = ViewRecipe([8, 12], [8, 8, 8], mixed=16, rows=4, mixers=1, tokens=16)
+MODEL = tiny_model(architecture="view", normalise=True, view=VIEW, modalities=["camera", "lidar", "fused"])
+
+
+class TwoCameras(Street):
+    """A second camera looks to the left; the last place has lost it."""
+
+    def frame(self, row: int) -> Frame:
+        frame = super().frame(row)
+        if self.places[row] == self.places[-1]:
+            return frame
+        camera = frame.images["camera"].camera
+        turn = np.array([[0.0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+        left = Image(
+            frame.images["camera"].pixels[::-1].copy(), replace(camera, T_base_camera=turn @ camera.T_base_camera)
+        )
+        return replace(frame, images=frame.images | {"left": left})
+
+
+def make_stage(street: Street, model=MODEL, **changes) -> FusionStage:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build_model(model)
+    settings = FusionRecipe(**{"batch": 16, "lr": 3e-3, "epochs": 12} | changes)
+    return FusionStage(network, model, settings, gather([street], [street]), is_fresh=True)
+
+
+@pytest.mark.parametrize("kind", [Street, TwoCameras])
+def test_it_learns_a_street_and_the_trunks_stay(tmp_path, kind):
+    stage = make_stage(kind(8, views=2), missing=0.0)
+    before = {name: tensor.clone() for name, tensor in stage.network.state_dict().items()}
+    Engine(CPU).train(stage, tmp_path)
+    curve = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    curve = [entry for entry in curve if entry["kind"] == "step"]
+    assert np.mean([entry["loss"] for entry in curve[-3:]]) < 0.6 * curve[0]["loss"]
+    moved = {name for name, tensor in stage.network.state_dict().items() if not torch.equal(before[name], tensor)}
+    assert moved and all(name.startswith("fused.") for name in moved)
+    assert {"fused.turn.weight" in moved} == {kind is TwoCameras}
+
+
+def test_batches_hold_what_the_robot_would_see(tmp_path):
+    stage = make_stage(TwoCameras(4, views=2), epochs=1)
+    Engine(CPU).train(stage, tmp_path)
+    batch = stage.collate([stage.sample(row, None) for row in (0, 1, 16, 6)])
+    assert batch.maps.shape[:2] == batch.yaw.shape == (4, 2) and batch.sees.shape == (4, 2, 2)
+    assert batch.sees[:, 1].all(dim=1).tolist() == [True, True, True, False]  # the last place has one camera
+    assert batch.yaw[2, 1] == pytest.approx(-np.pi / 2, abs=1e-3) and torch.equal(
+        batch.pictures[0].flip(-1), batch.pictures[2]
+    )
+    assert batch.positives[0, 1] and not batch.positives[0, 2] and batch.negatives[0, 3]
+    stage.eval()
+    with torch.no_grad():
+        views = stage.views_of(1)
+        wanted = stage.network.fuse(*(part[None] for part in vars(views).values()))
+        outcome = stage(batch)
+    assert set(outcome.numbers) == {"found", "found_camera", "found_lidar"}
+    single = stage.collate([stage.sample(1, None)])
+    with torch.no_grad():
+        lidar = stage.network.lidar.trunk(single.pictures[0])[None]
+        mask = single.pictures[:, :, :1]
+        painted = torch.cat([single.colours * mask, mask], dim=2)
+        found = stage.network.fused(single.maps, lidar, painted, single.yaw, single.sees)
+    assert torch.allclose(found, wanted, atol=5e-3)  # kept as float16
+
+
+def test_gaps_come_as_often_as_asked_and_blind_nobody():
+    torch.manual_seed(0)
+    sees = torch.ones(3000, 3, 2, dtype=torch.bool)
+    assert torch.equal(with_gaps(sees, 0.0), sees)
+    gaps = with_gaps(sees, 0.6)
+    lacks = {
+        "camera": ~gaps[:, :, 0].any(1) & gaps[:, :, 1].all(1),
+        "lidar": ~gaps[:, :, 1].any(1) & gaps[:, :, 0].all(1),
+    }
+    some = gaps[:, :, 1].all(1) & gaps[:, :, 0].any(1) & ~gaps[:, :, 0].all(1)
+    assert [lacks["camera"].float().mean(), lacks["lidar"].float().mean(), some.float().mean()] == pytest.approx(
+        [0.2 + 0.2 / 8, 0.2, 0.2 * 6 / 8], abs=0.03
+    )
+    sees[:, :, 1] = False
+    assert with_gaps(sees, 1.0).flatten(1).any(1).all()
+
+
+def test_a_model_without_a_fused_descriptor_is_refused():
+    with pytest.raises(ModelError, match="no fused descriptor"):
+        make_stage(Street(8), replace(MODEL, modalities=["camera", "lidar"]))
