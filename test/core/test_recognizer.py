@@ -75,7 +75,7 @@ def test_a_frame_is_recognised(query, modality):
     [
         (("camera", "lidar"), "camera", "lidar", "camera"),
         (("lidar",), "camera", "auto", "camera"),
-        (("camera",), "auto", "auto", "lidar"),
+        (("camera",), "lidar", "auto", "lidar"),
     ],
 )
 def test_one_sensor_finds_what_the_other_has_mapped(mapped, query, against, used):
@@ -90,6 +90,21 @@ def test_auto_uses_the_sensor_that_frame_and_model_share():
     assert PlaceRecognizer(both).query_modality(frame_at(1)) == "lidar"
     assert PlaceRecognizer(both).query_modality(frame_at(1, points=False)) == "camera"
     assert PlaceRecognizer(camera).query_modality(frame_at(1)) == "camera"
+    assert recognizer_of(both, ("camera",)).query_modality(frame_at(1)) == "camera"  # the map knows no other
+    assert recognizer_of(both, ("camera",)).query_modality(frame_at(1, images=False)) == "lidar"
+
+
+@pytest.mark.parametrize(
+    "missing, used, words",
+    [({}, "fused", ""), ({"images": False}, "lidar", "no image"), ({"points": False}, "camera", "no point cloud")],
+)
+def test_auto_fuses_and_falls_back_to_the_sensor_that_is_left(missing, used, words):
+    recognizer = recognizer_of(MeanEncoder("camera", "lidar", "fused"), ("camera", "lidar", "fused"))
+    answer = recognizer.recognize(frame_at(70, **missing))
+    assert (answer.status, answer.modality, answer.candidates[0].place_id) == (Status.OK, used, 7)
+    assert words in answer.message and ("alone" in answer.message) == bool(words)
+    only = recognizer_of(MeanEncoder("camera", "lidar", "fused"), ("camera", "lidar"))
+    assert "alone" not in only.recognize(frame_at(70, **missing)).message
 
 
 def test_settings_decide_what_an_answer_is_worth():

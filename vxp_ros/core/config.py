@@ -94,7 +94,7 @@ class QosSettings:
 class MatchSettings:
     query: str = setting(
         "auto",
-        "descriptor of the query; auto: lidar if the rig and the model have it, else camera",
+        "descriptor of the query; auto: the first of fused, lidar, camera that frame, model and map have",
         choices=("auto", "camera", "lidar", "fused"),
     )
     against: str = setting(

@@ -13,6 +13,8 @@ from .place_map import PlaceMap
 from .preprocessing.pointcloud import limit, thin
 from .stopwatch import Stopwatch
 
+BEST_FIRST: tuple[Modality, ...] = ("fused", "lidar", "camera")
+
 
 class PlaceRecognizer:
     """Recognises frames on a place map, and makes the places of a new one.
@@ -41,13 +43,23 @@ class PlaceRecognizer:
         except MapError as problem:
             return refusal(frame.stamp_ns, modality, Status.NO_MAP, str(problem))
         status, message = judge(candidates, settings)
+        message += self.fallback(modality, place_map)
         return Recognition(frame.stamp_ns, modality, status, message, candidates, descriptor, watch.stage_ms)
 
     def query_modality(self, frame: Frame) -> Modality:
-        """What to describe the frame by: as set, else by the LiDAR if the frame and the model have it."""
+        """What to describe the frame by: as set, else the best that frame, model and, if possible, map share."""
         if self.settings.query != "auto":
             return self.settings.query
-        return "lidar" if frame.points is not None and "lidar" in self.encoder.modalities else "camera"
+        able = [modality for modality in BEST_FIRST if modality in self.encoder.modalities and has(frame, modality)]
+        known = self.place_map.modalities if self.place_map is not None else ()
+        return next((modality for modality in able if modality in known), next(iter(able), "camera"))
+
+    def fallback(self, modality: Modality, place_map: PlaceMap) -> str:
+        """Tells of an automatic query by one sensor that would be fused if the frame had both; "" otherwise."""
+        can_fuse = "fused" in self.encoder.modalities and "fused" in place_map.modalities
+        if self.settings.query != "auto" or not can_fuse or modality == "fused":
+            return ""
+        return f", by {modality} alone: no {'image' if modality == 'lidar' else 'point cloud'}"
 
     def map_modality(self, query: Modality, place_map: PlaceMap) -> Modality:
         """Which descriptors to search: as set, else the query's own kind, else what the map has (one shared space)."""
@@ -75,11 +87,15 @@ class PlaceRecognizer:
         )
 
 
+def has(frame: Frame, modality: Modality) -> bool:
+    """Whether the frame has what this descriptor is made of."""
+    has_camera, has_lidar = bool(frame.images), frame.points is not None
+    return {"camera": has_camera, "lidar": has_lidar, "fused": has_camera and has_lidar}[modality]
+
+
 def available_modalities(frame: Frame, encoder: Encoder) -> list[Modality]:
     """What this frame can be described by. Raises BadInput when there is nothing."""
-    has_camera, has_lidar = bool(frame.images), frame.points is not None
-    present = {"camera": has_camera, "lidar": has_lidar, "fused": has_camera and has_lidar}
-    modalities = [modality for modality in encoder.modalities if present[modality]]
+    modalities = [modality for modality in encoder.modalities if has(frame, modality)]
     if not modalities:
         raise BadInput("no_sensor", f"the frame holds nothing that the model {encoder.model_id} can describe")
     return modalities
