@@ -11,7 +11,7 @@ import pytest
 from town_masters import make_master
 
 from vxp_ros.core.datatypes import Camera, Frame, Image
-from vxp_ros.core.errors import SourceError
+from vxp_ros.core.errors import BadInput, SourceError
 from vxp_ros.core.geometry import invert, make_transform, pose_from_vector, transform_points
 from vxp_ros.sources.bag_writer import BagWriter
 from vxp_ros.sources.kitti import KittiSource
@@ -132,6 +132,35 @@ def test_a_bag_becomes_keyframes(tmp_path):
     shutil.rmtree(tmp_path / "drive")
     (tmp_path / "data").rename(tmp_path / "elsewhere")
     equal_frames(PreparedData(tmp_path / "elsewhere").frame(1), frames[2])
+
+
+class Listed(list):
+    """Frames as a source gives them."""
+
+    name, problems = "drive", {}
+
+
+def test_a_frames_other_cameras_lie_beside_the_first(tmp_path, monkeypatch):
+    def with_more(number: int) -> Frame:
+        frame = drive_frame(number, make_transform(np.eye(3), np.array([2.0 * number, 0, 0])))
+        main = frame.images["camera"]
+        turned = replace(main.camera, T_base_camera=pose_from_vector([0.5, 1, 1, 0.0, 0.0, 0.0, 1.0]))
+        return replace(frame, images={"front": main, "left": Image(main.pixels[::-1].copy(), turned)})
+
+    frames = [with_more(number) for number in range(3)]
+    monkeypatch.setattr("vxp_training.datasets.prepare_frames.open_source", lambda _: Listed(frames))
+    prepared = prepare(["nuscenes:somewhere"], tmp_path / "data")
+    for row, frame in enumerate(frames):
+        found = prepared.frame(row).images
+        assert set(found) == {"camera", "left"}
+        for name, wanted in zip(("camera", "left"), frame.images.values(), strict=True):
+            np.testing.assert_array_equal(found[name].pixels, wanted.pixels)
+            np.testing.assert_allclose(found[name].camera.K, wanted.camera.K)
+            np.testing.assert_allclose(found[name].camera.T_base_camera, wanted.camera.T_base_camera, atol=1e-9)
+    for path in (tmp_path / "data").rglob("*.cameras.json"):
+        path.write_text("{")
+    with pytest.raises(BadInput, match="cannot be read"):
+        prepared.frame(0)
 
 
 def test_a_bag_without_odometry_is_refused(tmp_path):

@@ -7,13 +7,15 @@ import numpy as np
 
 from vxp_ros.core.config import KeyframeSettings
 from vxp_ros.core.datatypes import Camera, Frame, Image
+from vxp_ros.core.encoder import first_image, is_calibrated
 from vxp_ros.core.errors import SourceError
+from vxp_ros.core.json_file import write_json
 from vxp_ros.core.keyframes import is_keyframe
 from vxp_ros.sources import open_source
 
 from .annotation import Annotation
 from .prepare import Part, Progress, planar
-from .prepared import Drive
+from .prepared import BESIDE, CAMERA, Drive, describe_camera
 
 SPACING_M = 1.0
 PNG_EFFORT = 1
@@ -23,7 +25,8 @@ UNKNOWN = np.full((4, 4), np.nan)
 
 def read(source: str, folder: Path, spacing: float | None, progress: Progress) -> Part:
     """Keyframes every `spacing` metres of odometry (or after the turn that the mapper's rule names) as PNG and .bin
-    below `folder`. The first calibrated camera is taken. Each source is a world of its own."""
+    below `folder`. The first calibrated camera is the frame's, the others lie beside it. Each source is a world of
+    its own."""
     frames = open_source(source)
     target = folder / FRAMES / frames.name
     target.mkdir(parents=True, exist_ok=True)
@@ -50,8 +53,8 @@ def write_frame(frame: Frame, target: Path, folder: Path) -> dict:
     image = first_image(frame)
     if image is not None:
         path = target / f"{frame.stamp_ns}.png"
-        pixels = cv2.cvtColor(image.pixels, cv2.COLOR_RGB2BGR)
-        path.write_bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, PNG_EFFORT])[1].tobytes())
+        write_png(path, image.pixels)
+        write_beside(path, {name: other for name, other in frame.images.items() if other is not image})
         row |= {"image": path.relative_to(folder).as_posix(), "camera": image.camera}
     if frame.points is not None:
         path = target / f"{frame.stamp_ns}.bin"
@@ -60,11 +63,22 @@ def write_frame(frame: Frame, target: Path, folder: Path) -> dict:
     return row
 
 
-def first_image(frame: Frame) -> Image | None:
-    """The image that a model would describe: the first of a calibrated camera, else the first."""
-    images = list(frame.images.values())
-    calibrated = (image for image in images if image.camera is not None and image.camera.T_base_camera is not None)
-    return next(calibrated, images[0] if images else None)
+def write_beside(path: Path, images: dict[str, Image]) -> None:
+    """The moment's other calibrated cameras, beside the picture `path`: NAME.CAMERA.png and one NAME.cameras.json. One
+    that has the main camera's name gets another."""
+    known = {name: image for name, image in images.items() if is_calibrated(image.camera)}
+    if CAMERA in known:
+        known[f"{CAMERA}_beside"] = known.pop(CAMERA)
+    for name, image in known.items():
+        write_png(path.with_suffix(f".{name}.png"), image.pixels)
+    if known:
+        cameras = {name: describe_camera(image.camera) for name, image in known.items()}
+        write_json(path.with_suffix(BESIDE), cameras)
+
+
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    path.write_bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, PNG_EFFORT])[1].tobytes())
 
 
 def as_part(source: str, name: str, rows: list[dict]) -> Part:

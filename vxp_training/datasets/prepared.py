@@ -10,7 +10,7 @@ KITTI sequences, two bags) lie `WORLD_GAP_M` apart, so that no radius query take
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from .annotation import Annotation, read_annotation
 FORMAT = 1
 TABLE, DRIVES, POSES, CAMERA_POSES = "annotation.csv", "drives.json", "T_odom_base.npy", "T_base_camera.npy"
 CAMERA = "camera"
+BESIDE = ".cameras.json"  # after a picture's name: calibrations of the moment's other cameras
 WORLD_GAP_M = 100_000.0
 
 
@@ -71,7 +72,7 @@ class PreparedData:
         images, cameras = {}, {}
         if image is not None:
             pixels = read_image(require(image))
-            images[CAMERA] = Image(pixels, self.camera(row, pixels.shape[1], pixels.shape[0]))
+            images = {CAMERA: Image(pixels, self.camera(row, pixels.shape[1], pixels.shape[0])), **images_beside(image)}
         elif drive.camera is not None:
             cameras[CAMERA] = self.camera(row, drive.camera.width, drive.camera.height)
         return Frame(
@@ -100,6 +101,20 @@ class PreparedData:
 
     def _path(self, row: int, name: str) -> Path | None:
         return self.drives[str(self.annotation.drive[row])].root / name if name else None
+
+
+def images_beside(path: Path) -> dict[str, Image]:
+    """What the moment's other cameras saw, by name; `prepare_frames.write_beside` writes it."""
+    cameras = path.with_suffix(BESIDE)
+    if not cameras.exists():
+        return {}
+    try:
+        known = {name: camera_from(entry) for name, entry in json.loads(cameras.read_text()).items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise BadInput("bad_camera_info", f"{cameras} cannot be read: {problem!r}") from problem
+    return {
+        name: Image(read_image(require(path.with_suffix(f".{name}.png"))), camera) for name, camera in known.items()
+    }
 
 
 def require(path: Path) -> Path:
@@ -156,25 +171,36 @@ def read_drives(folder: Path, root: str | Path | None) -> dict[str, Drive]:
 
 
 def drive_from(row: dict, folder: Path, root: str | Path | None) -> Drive:
-    camera = row["camera"] and Camera(
-        row["camera"]["width"],
-        row["camera"]["height"],
-        np.array(row["camera"]["K"], np.float64).reshape(3, 3),
-        np.array(row["camera"]["distortion"], np.float64),
-        row["camera"]["distortion_model"],
-    )
+    camera = row["camera"] and camera_from(row["camera"])
     T_base_lidar = None if row["T_base_lidar"] is None else np.array(row["T_base_lidar"], np.float64).reshape(4, 4)
     is_inside = not Path(row["root"]).is_absolute()
     place = Path(root).expanduser() if root is not None and not is_inside else folder / row["root"]
     return Drive(place, row["source"], camera, T_base_lidar)
 
 
+def camera_from(row: dict) -> Camera:
+    T_base_camera = row.get("T_base_camera")
+    return Camera(
+        row["width"],
+        row["height"],
+        np.array(row["K"], np.float64).reshape(3, 3),
+        np.array(row["distortion"], np.float64),
+        row["distortion_model"],
+        None if T_base_camera is None else np.array(T_base_camera, np.float64).reshape(4, 4),
+    )
+
+
+def describe_camera(camera: Camera) -> dict:
+    """What `camera_from` reads."""
+    return {
+        "width": camera.width, "height": camera.height, "K": camera.K, "distortion": camera.distortion,
+        "distortion_model": camera.distortion_model, "T_base_camera": camera.T_base_camera,
+    }  # fmt: skip
+
+
 def describe_drive(drive: Drive) -> dict:
     """The entry of drives.json that `drive_from` reads."""
-    camera = drive.camera and {
-        "width": drive.camera.width, "height": drive.camera.height, "K": drive.camera.K,
-        "distortion": drive.camera.distortion, "distortion_model": drive.camera.distortion_model,
-    }  # fmt: skip
+    camera = drive.camera and describe_camera(replace(drive.camera, T_base_camera=None))
     return {
         "source": drive.source,
         "root": str(drive.root),
