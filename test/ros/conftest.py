@@ -69,6 +69,25 @@ def model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def map_root(tmp_path_factory, model) -> Path:
+    return make_map_root(tmp_path_factory.mktemp("maps"), model)
+
+
+@pytest.fixture(scope="session")
+def fused_model(tmp_path_factory) -> Path:
+    """As `model`, but it can also fuse the sensors."""
+    from vxp_ros.core.model_store import init_model
+
+    folder = tmp_path_factory.mktemp("model") / "view"
+    init_model("vxp_view", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fused_map_root(tmp_path_factory, fused_model) -> Path:
+    return make_map_root(tmp_path_factory.mktemp("maps"), fused_model)
+
+
+def make_map_root(root: Path, model: Path) -> Path:
     """A map root with the map "town": scenes 0 to 3 of live_rig, 20 m apart along x."""
     from live_rig import K, scene
 
@@ -89,7 +108,6 @@ def map_root(tmp_path_factory, model) -> Path:
         T = np.eye(4)
         T[0, 3] = 20.0 * number
         place_map.add(PlaceRecognizer(encoder).make_place(frame, T, KeyframeSettings(thumbnail_width=64)))
-    root = tmp_path_factory.mktemp("maps")
     save_map(place_map, root / "town")
     return root
 

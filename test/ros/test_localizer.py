@@ -1,6 +1,7 @@
 """The localizer on a real ROS graph: sensors in, answers out, and every message accounted for."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -347,6 +348,29 @@ def test_one_sensor_goes_on_without_the_other(robot, start):
     assert robot.repeat_until(show_points, lambda: robot.level("camera") == 1 and robot.level("lidar") == 0)
     show_and_wait(robot, candidates, 3)
     assert robot.spin_until(lambda: candidates[-1].candidates[0].place_id == 3)
+    assert_accounted(robot, spinning.node)
+
+
+def test_fused_answers_fall_back_to_the_sensor_that_is_left_and_come_back(robot, start, fused_model, fused_map_root):
+    candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
+    statuses = robot.listen(LocalizationStatus, "/vxp_localizer/status", LATCHED)
+    spinning = start(model__weights=str(fused_model), map__root=str(fused_map_root))
+    show_and_wait(robot, candidates, 2)
+    answer = candidates[-1]
+    assert (answer.modality, answer.candidates[0].place_id) == (PlaceCandidates.MODALITY_FUSED, 2)
+    assert answer.candidates[0].distance == pytest.approx(0, abs=1e-3) and "alone" not in answer.message
+    for lack, left, words in (
+        ({"image": False}, PlaceCandidates.MODALITY_LIDAR, "by lidar alone: no image"),
+        ({"points": False}, PlaceCandidates.MODALITY_CAMERA, "by camera alone: no point cloud"),
+    ):
+        show = partial(robot.show, 1, **lack)
+        assert robot.repeat_until(show, lambda left=left: candidates[-1].modality == left)
+        assert words in candidates[-1].message and candidates[-1].candidates[0].place_id == 1
+        assert robot.spin_until(lambda words=words: words in statuses[-1].reason)
+        silent = "camera" if "image" in lack else "lidar"
+        assert robot.repeat_until(show, lambda silent=silent: robot.level(silent) == 1)
+        show = partial(robot.show, 3)
+        assert robot.repeat_until(show, lambda: candidates[-1].modality == PlaceCandidates.MODALITY_FUSED)
     assert_accounted(robot, spinning.node)
 
 

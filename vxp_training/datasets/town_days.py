@@ -64,6 +64,7 @@ def record_days(
     processes: int | None = None,
     progress: Callable[[str], Callable[[int, int], None]] | None = None,
     limit: int | None = None,
+    rig: RigChoice = RIG,
 ) -> TownDays:
     """Drives through all of these towns on all of these days. cache, processes, limit (frames of each drive): as for
     `recording.record`. progress: gives a drive's name a function of (done, all).
@@ -73,6 +74,6 @@ def record_days(
     splits, names = [find_split(name) for name in towns], check_days(list(days))
     bar = progress or (lambda name: lambda done, total: None)
     tasks = [
-        Task(split, day, RIG, spacing=days[day].metres, start=days[day].start) for split in splits for day in names
+        Task(split, day, rig, spacing=days[day].metres, start=days[day].start) for split in splits for day in names
     ]
     return TownDays([record(task, cache, limit, processes, bar(f"{task.split.name} {task.day}")) for task in tasks])
