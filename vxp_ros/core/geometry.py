@@ -24,6 +24,15 @@ def transform_points(T_target_source: np.ndarray, points: np.ndarray) -> np.ndar
     return points @ R.T + t
 
 
+def seen_from_now(T_base_sensor: np.ndarray, T_map_then: np.ndarray, T_map_now: np.ndarray) -> np.ndarray:
+    """Where a sensor that measured "then" was, in the base frame of "now": [4, 4] T_now_sensor.
+
+    T_base_sensor: how it sits on the base. T_map_then, T_map_now: the base's poses at the two moments. A camera and a
+    LiDAR that fire 50 ms apart on a car at 10 m/s see the world half a metre apart.
+    """
+    return invert(T_map_now) @ T_map_then @ T_base_sensor
+
+
 def quaternion_to_matrix(quaternion: np.ndarray) -> np.ndarray:
     """[3, 3] rotation from (x, y, z, w). Raises ValueError unless the norm is 1 within 1e-2 (then renormalised)."""
     q = np.asarray(quaternion, dtype=np.float64)
@@ -72,6 +81,12 @@ def pose_to_vector(T: np.ndarray) -> list[float]:
 def yaw_of(T: np.ndarray) -> float:
     """Heading in radians, (-pi, pi], of a pose in a frame whose z points up."""
     return float(np.arctan2(T[1, 0], T[0, 0]))
+
+
+def rotation_z(angle: float) -> np.ndarray:
+    """[3, 3] counter-clockwise turn about z by `angle` radians."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
 def is_rigid(T: np.ndarray, tolerance: float = 1e-3) -> bool:

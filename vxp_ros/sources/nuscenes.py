@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.datatypes import Camera, Frame, Image
 from ..core.errors import SourceError
-from ..core.geometry import invert, make_transform, quaternion_to_matrix
+from ..core.geometry import make_transform, quaternion_to_matrix, seen_from_now
 from .files import read_image, read_points
 from .source import usable_frames
 
@@ -77,11 +77,12 @@ class NuscenesSource:
     def _image(self, entry: dict, T_map_base: np.ndarray) -> Image:
         pixels = read_image(self._require(entry["filename"]))
         calibration = self._calibrations[entry["calibrated_sensor_token"]]
-        T_base_then = invert(T_map_base) @ self._transform(self._ego, entry["ego_pose_token"])
+        T_map_then = self._transform(self._ego, entry["ego_pose_token"])
         T_then_camera = self._transform(self._calibrations, entry["calibrated_sensor_token"])
+        T_base_camera = seen_from_now(T_then_camera, T_map_then, T_map_base)
         height, width = pixels.shape[:2]
         K = as_numbers(calibration, "camera_intrinsic", (3, 3))
-        return Image(pixels, Camera(width, height, K, T_base_camera=T_base_then @ T_then_camera))
+        return Image(pixels, Camera(width, height, K, T_base_camera=T_base_camera))
 
     def _transform(self, rows: dict[str, dict], token: str) -> np.ndarray:
         if token not in rows:
