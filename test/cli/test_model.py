@@ -44,7 +44,7 @@ def test_refusals_are_one_sentence_and_exit_code_1(tmp_path, capsys):
     (tmp_path / "bad.yaml").write_text("name: bad\ndimensoin: 3\n")
     for arguments, words in [
         (["init", "vxp_lite", "--out", str(tmp_path / "there")], "exists already"),
-        (["init", "vxp_tiny", "--out", str(tmp_path / "new")], "one of vxp, vxp_lite"),
+        (["init", "vxp_tiny", "--out", str(tmp_path / "new")], "lcpr, vxp, vxp_lite"),
         (["init", str(tmp_path / "bad.yaml"), "--out", str(tmp_path / "new")], "did you mean dimension"),
         (["info", str(tmp_path / "there")], "holds no model.yaml"),
     ]:
@@ -52,3 +52,12 @@ def test_refusals_are_one_sentence_and_exit_code_1(tmp_path, capsys):
         error = capsys.readouterr().err
         assert words in error and error.count("\n") == 1 and "Traceback" not in error
     assert not (tmp_path / "new").exists()
+
+
+def test_a_model_of_several_cameras_is_shown(tmp_path, capsys):
+    text = "{name: two, architecture: einet, modalities: [fused], image: {backbone: resnet18, size: [64, 96]}, "
+    (tmp_path / "two.yaml").write_text(text + "rig: {cameras: 2, cells: [16, 48]}}")
+    assert run(["model", "init", str(tmp_path / "two.yaml"), "--out", str(tmp_path / "m")]) == 0
+    assert run(["model", "info", str(tmp_path / "m"), "--json", str(tmp_path / "m.json")]) == 0
+    assert json.loads((tmp_path / "m.json").read_text())["parameters"] == {"fused": 27_384_384}
+    assert "16 x 48, 5 channels, 2 cameras" in capsys.readouterr().out

@@ -57,7 +57,7 @@ def test_empty_groups_are_groups_of_defaults():
         ({"lidar": 3}, ["lidar must hold keys and values"]),
         ({"name": "a b"}, ["name must be made of", "'a b'"]),
         ({"name": ""}, ["name must be made of"]),
-        ({"architecture": "einet"}, ["architecture must be one of vxp", "einet"]),
+        ({"architecture": "netvlad"}, ["architecture must be one of vxp, view, lcpr, einet", "netvlad"]),
         ({"modalities": ["camera", "radar"]}, ["modalities must be some of camera, lidar and fused", "radar"]),
         ({"modalities": []}, ["modalities must be"]),
         ({"normalise": 1}, ["normalise must be bool"]),
@@ -131,3 +131,23 @@ def test_networks_that_cannot_be_aligned_are_refused(change):
 def test_image_size_must_fit_the_trunk():
     with pytest.raises(ModelError, match="multiples of 8"):
         build_model(parse_recipe({"name": "x", "modalities": ["camera"], "image": {"size": [224, 225]}}, "test"))
+
+
+@pytest.mark.parametrize("name", ["lcpr", "einet"])
+def test_shipped_recipes_of_a_rig_are_valid(name):
+    recipe = read_recipe(find_recipe(name))
+    assert recipe.name == recipe.architecture == name
+    assert recipe.modalities == ["fused"] and recipe.normalise
+    assert recipe.rig.cells == [32, 1056] and recipe.scan_channels == {"lcpr": 1, "einet": 5}[name]
+
+
+def test_what_a_rig_needs_does_not_change_the_ids_of_other_models():
+    plain = parse_recipe({"name": "x"}, "test").preprocessing()
+    assert "rig" not in plain and not [key for key in plain["paper_compat"] if key.startswith("lcpr")]
+    image = {"backbone": "resnet18", "size": [64, 96]}
+    einet = {"name": "x", "architecture": "einet", "modalities": ["fused"], "image": image}
+    hashed = [
+        parse_recipe(einet | {"rig": {"cameras": 1, "cells": [32, 24]} | rig}, "test").preprocessing()
+        for rig in ({}, {"farthest": 50.0}, {"interaction": False})
+    ]
+    assert hashed[0] != hashed[1] != hashed[2] != hashed[0]

@@ -12,7 +12,9 @@ app = typer.Typer(no_args_is_help=True, help="Make and show model folders.")
 
 @app.command("init")
 def init_command(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="vxp, vxp_lite, vxp_view, or a YAML file.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="vxp, vxp_lite, vxp_view, lcpr, einet, or a YAML file.")
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The model folder to make; must not exist.")],
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the random weights.")] = 0,
     json_file: JsonOption = None,
@@ -33,6 +35,7 @@ def info_command(
 ) -> None:
     """Show what a model is; its weights are checked on the way."""
     from ..core.model_store import load_model
+    from ..core.models import part
 
     loaded = load_model(model)
     recipe = loaded.recipe
@@ -42,7 +45,7 @@ def info_command(
         "modalities": recipe.modalities,
         "trained_on": recipe.trained_on,
         "commit": recipe.commit,
-        "parameters": {name: count(getattr(loaded.network, name)) for name in recipe.modalities},
+        "parameters": {name: count(part(loaded.network, name)) for name in recipe.modalities},
         "preprocessing": recipe.preprocessing(),
     }
     write_json(json_file, report)
@@ -60,6 +63,9 @@ def info_command(
 def lidar_input(recipe) -> list[str]:
     if recipe.architecture == "view":
         return ["LiDAR picture", f"{' x '.join(map(str, recipe.view.cells))} cells of the camera's view"]
+    if recipe.sees_rig:
+        rows, columns = recipe.rig.cells
+        return ["range image", f"{rows} x {columns}, {recipe.scan_channels} channels, {recipe.rig.cameras} cameras"]
     return ["voxels (x y z)", f"{' x '.join(map(str, recipe.lidar.grid[::-1]))} of {recipe.lidar.voxel} m"]
 
 

@@ -12,6 +12,7 @@ from .errors import BadInput, ModelError
 from .geometry import transform_points
 from .model_store import Model, load_model
 from .preprocessing.image import to_tensor
+from .preprocessing.pixels import is_calibrated
 from .preprocessing.pointcloud import limit
 from .preprocessing.projection import normalised_intrinsics, view_from_lidar
 from .stopwatch import Stopwatch
@@ -56,7 +57,7 @@ class Encoder:
             raise BadInput("no_sensor", f"the model {self.model_id} cannot describe a frame by {modality}")
         watch = Stopwatch()
         describe = {"camera": self._describe_image, "lidar": self._describe_points, "fused": self._describe_frame}
-        vector = describe[modality](frame, watch)
+        vector = (self._describe_frame if self.recipe.sees_rig else describe[modality])(frame, watch)
         if stage_ms is not None:
             stage_ms.update(watch.stage_ms)
         return Descriptor(self._checked(vector), modality, self.model_id)
@@ -132,10 +133,6 @@ def first_calibrated(frame: Frame) -> Camera | None:
     if frame.T_base_lidar is None:
         return None
     return next((camera for camera in cameras if is_calibrated(camera)), None)
-
-
-def is_calibrated(camera: Camera | None) -> bool:
-    return camera is not None and camera.T_base_camera is not None
 
 
 def choose_device(name: str) -> torch.device:

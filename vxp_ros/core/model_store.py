@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 
 from . import fsio
 from .errors import ModelError
-from .models import Network, build_model
+from .models import Network, build_model, part
 from .models.backbones import load_weights, mismatch
 from .models.recipe import Recipe, dump_recipe, read_recipe
 from .resources import share_folder
@@ -56,7 +56,10 @@ def fresh_network(recipe: Recipe, seed: int) -> tuple[Network, str]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build_model(recipe)
-    source = load_weights(network.camera.backbone, recipe.image.weights) if network.camera else "random"
+    trunk = getattr(part(network, "camera"), "backbone", None)
+    source = load_weights(trunk, recipe.image.weights) if trunk else "random"
+    if trunk and recipe.sees_rig and recipe.modalities == ["fused"]:
+        network.scan_stages.start_from(trunk)
     return network, "" if source == "random" else source
 
 

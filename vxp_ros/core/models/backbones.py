@@ -1,4 +1,5 @@
-"""Image trunks: RGB tensor in, feature map out. DINO's ViT-S/8 (the paper's) and EfficientNet-Lite0 (for CPUs)."""
+"""Image trunks: RGB tensor in, feature map out. DINO's ViT-S/8 (VXP's), EfficientNet-Lite0 (for CPUs), and ResNet-18
+(LCPR's and EINet's, in resnet.py)."""
 
 import logging
 import math
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..errors import ModelError
+from .resnet import ResNet18
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +20,7 @@ logger = logging.getLogger(__name__)
 def make_backbone(name: str) -> nn.Module:
     """The trunk `name` of a recipe with random weights. It has `channels` and `stride`, and maps [B, 3, H, W] to
     [B, channels, H / stride, W / stride]."""
-    return DinoBackbone() if name == "dino_vits8" else EfficientNetLite0()
+    return {"dino_vits8": DinoBackbone, "efficientnet_lite0": EfficientNetLite0, "resnet18": ResNet18}[name]()
 
 
 def load_weights(backbone: nn.Module, path: str) -> str:
@@ -34,7 +36,10 @@ def load_weights(backbone: nn.Module, path: str) -> str:
     tensors = {
         name: tensor for name, tensor in _read_tensors(file).items() if not name.startswith(backbone.unused_tensors)
     }
-    problem = mismatch(tensors, backbone.published_state())
+    wanted = backbone.published_state()
+    counters = {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")}
+    tensors = counters | tensors  # torchvision's files are older than these counters, which nothing here reads
+    problem = mismatch(tensors, wanted)
     if problem:
         raise ModelError(f"{file} does not hold the weights of {type(backbone).__name__}: {problem}")
     backbone.load_published_state(tensors)

@@ -17,13 +17,14 @@ MAX_BYTES = 1 << 16  # of a model.yaml; a real one has two kilobytes
 MAX_DEPTH = 8
 SPARSE_LAYERS = 9
 MOST_VFE_LAYERS = 8
+RIG_ARCHITECTURES = ("lcpr", "einet")  # one descriptor of several cameras and a range image together
 
 
 @dataclass(frozen=True)
 class ImageRecipe:
     """Image network. Inputs are squashed to `size`; the feature map has size / stride of the backbone cells."""
 
-    backbone: str = setting("dino_vits8", "image trunk", choices=("dino_vits8", "efficientnet_lite0"))
+    backbone: str = setting("dino_vits8", "image trunk", choices=("dino_vits8", "efficientnet_lite0", "resnet18"))
     weights: str = setting(
         "", "file with the trunk's weights to start from; empty: those of an installed package, else random"
     )
@@ -81,6 +82,24 @@ class ViewRecipe:
 
 
 @dataclass(frozen=True)
+class RigRecipe:
+    """LCPR and EINet: a ring of cameras, and the LiDAR as a panorama of range (and, in EINet, of colour)."""
+
+    cameras: int = setting(6, "cameras of the rig; the first so many of a frame are taken", 1, 6)
+    cells: list[int] = setting(
+        [32, 1056], "rows and columns of the range image; columns: cameras x image columns / 4", 1, 65536
+    )
+    farthest: float = setting(80.0, "metres; LiDAR points beyond do not count", 1.0, 1000.0)
+    elevation: list[float] = setting(
+        [-30.0, 10.0], "degrees of the lowest and the highest row, for scans that do not say their rings", -90.0, 90.0
+    )
+    clusters: int = setting(32, "clusters of NetVLAD", 1, 1024)
+    interaction: bool = setting(
+        True, "EINet: the cameras' colours on the LiDAR's points, and in training the LiDAR's depth for the cameras"
+    )
+
+
+@dataclass(frozen=True)
 class PaperCompat:
     """Behaviour of the authors' release that we hold to be wrong: on only to reproduce it. `all` switches all on."""
 
@@ -92,6 +111,11 @@ class PaperCompat:
     vfe_unmasked_padding: bool = setting(False, "empty point slots take part after the first layer")
     voxel_cap_scan_order: bool = setting(False, "the caps keep what the scanner saw first, not a random choice")
     resize_no_antialias: bool = setting(False, "images shrunk without a filter")
+    lcpr_rows_by_angle: bool = setting(False, "rows of the range image by elevation, not by ring")
+    lcpr_unaligned_panorama: bool = setting(False, "the range image looks ahead in its middle, the cameras elsewhere")
+    lcpr_raw_range: bool = setting(False, "range in metres and -1 where empty, not a share of the farthest and 0")
+    lcpr_zero_pad: bool = setting(False, "LCPR: panoramas end in zeros instead of closing to a circle")
+    lcpr_unused_bn: bool = setting(False, "LCPR: keep the BatchNorms that are never applied, to load its weights")
 
 
 @dataclass(frozen=True)
@@ -100,17 +124,30 @@ class Recipe:
     descriptor looks like."""
 
     name: str = setting("", "name of the model; its id is NAME-HASH")
-    architecture: str = setting("vxp", "which network", choices=("vxp", "view"))
+    architecture: str = setting("vxp", "which network", choices=("vxp", "view", *RIG_ARCHITECTURES))
     dimension: int = setting(256, "length of a descriptor", 1, 65536)
     normalise: bool = setting(False, "scale descriptors to length 1 (the paper does not)")
-    modalities: list[str] = setting(["camera", "lidar"], "which networks the model has")
+    modalities: list[str] = setting(
+        ["camera", "lidar"], "which networks the model has; LCPR: fused; EINet: fused, or one sensor to compare with"
+    )
     trained_on: str = setting("", "training data and settings, in words")
     commit: str = setting("", "commit of the code that trained it")
     weights_sha256: str = setting("", "sha256 of model.safetensors; empty: not checked (folders made by hand)")
     image: ImageRecipe = field(default_factory=ImageRecipe)
     lidar: LidarRecipe = field(default_factory=LidarRecipe)
     view: ViewRecipe = field(default_factory=ViewRecipe)
+    rig: RigRecipe = field(default_factory=RigRecipe)
     paper_compat: PaperCompat = field(default_factory=PaperCompat)
+
+    @property
+    def sees_rig(self) -> bool:
+        """Whether the network describes all cameras and the scan together."""
+        return self.architecture in RIG_ARCHITECTURES
+
+    @property
+    def scan_channels(self) -> int:
+        """Channels of the range image: range, and with interaction red, green, blue and whether a camera saw it."""
+        return 5 if self.architecture == "einet" and self.rig.interaction and self.modalities == ["fused"] else 1
 
     def preprocessing(self) -> dict:
         """What besides the weights decides a descriptor; hashed into the model's id."""
@@ -118,6 +155,9 @@ class Recipe:
         for remark in ("trained_on", "commit", "weights_sha256"):
             del values[remark]
         del values["image"]["weights"], values["paper_compat"]["all"]
+        if not self.sees_rig:  # ids of models that know nothing of it must not change
+            del values["rig"]
+            values["paper_compat"] = {k: v for k, v in values["paper_compat"].items() if not k.startswith("lcpr_")}
         return values
 
 
@@ -183,18 +223,48 @@ def _contradictions(recipe: Recipe) -> list[str]:
             ("lidar.nominal_view", lidar.nominal_view, 4),
             ("view.cells", recipe.view.cells, 2),
             ("view.widths", recipe.view.widths, 3),
+            ("rig.cells", recipe.rig.cells, 2),
+            ("rig.elevation", recipe.rig.elevation, 2),
         ]
         if len(values) != wanted
     ]
     if not recipe.name or not all(letter.isalnum() or letter in "_.-" for letter in recipe.name):
         problems.append(f"name must be made of letters, digits and _ . -, got {recipe.name!r}")
-    if not recipe.modalities or set(recipe.modalities) - {"camera", "lidar", "fused"}:
-        problems.append(f"modalities must be some of camera, lidar and fused, got {recipe.modalities}")
-    if "fused" in recipe.modalities and (recipe.architecture != "view" or len(set(recipe.modalities)) < 3):
-        problems.append("modalities: fused needs the architecture view, and camera and lidar beside it")
+    problems += _modality_problems(recipe)
     if not 1 <= len(lidar.vfe) <= MOST_VFE_LAYERS:
         problems.append(f"lidar.vfe must hold 1 to {MOST_VFE_LAYERS} widths, got {len(lidar.vfe)}")
-    return problems + (_range_problems(lidar) if not problems else [])
+    return problems or _range_problems(lidar) + (_rig_problems(recipe) if recipe.sees_rig else [])
+
+
+def _modality_problems(recipe: Recipe) -> list[str]:
+    modalities = recipe.modalities
+    if recipe.architecture == "lcpr" and modalities != ["fused"]:
+        return [f"modalities of LCPR must be [fused], got {modalities}"]
+    if recipe.architecture == "einet" and modalities not in (["fused"], ["camera"], ["lidar"]):
+        return [f"modalities of EINet must be [fused], [camera] or [lidar], got {modalities}"]
+    if not modalities or set(modalities) - {"camera", "lidar", "fused"}:
+        return [f"modalities must be some of camera, lidar and fused, got {modalities}"]
+    if not recipe.sees_rig and "fused" in modalities and (recipe.architecture != "view" or len(set(modalities)) < 3):
+        return ["modalities: fused needs the architecture view, and camera and lidar beside it, or lcpr or einet"]
+    return []
+
+
+def _rig_problems(recipe: Recipe) -> list[str]:
+    (height, width), rig, problems = recipe.image.size, recipe.rig, []
+    if recipe.image.backbone != "resnet18":
+        problems.append(f"image.backbone of {recipe.architecture} must be resnet18, got {recipe.image.backbone}")
+    if height % 32 or width % 32:
+        problems.append(f"image.size must be made of multiples of 32, got {recipe.image.size}")
+    if 4 * rig.cells[1] != rig.cameras * width:
+        problems.append(
+            f"rig.cells must have as many columns as {rig.cameras} images of {width} columns have together at a "
+            f"quarter of the size, {rig.cameras * width // 4}; got {rig.cells[1]}"
+        )
+    if recipe.modalities == ["fused"] and recipe.dimension % 2:
+        problems.append(f"dimension must be even, one half for each sensor, got {recipe.dimension}")
+    if rig.elevation[0] >= rig.elevation[1]:
+        problems.append(f"rig.elevation must rise, got {rig.elevation}")
+    return problems
 
 
 def _range_problems(lidar: LidarRecipe) -> list[str]:
