@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,8 @@ COLUMNS = {
     "sensor": ("token", "channel", "modality"),
 }  # fmt: skip
 # Types of those that are not text.
-KINDS = {"timestamp": int, "is_key_frame": bool, "rotation": list, "translation": list, "camera_intrinsic": list}
+KINDS = {"timestamp": int, "is_key_frame": bool, "nbr_samples": int, "rotation": list, "translation": list,
+         "camera_intrinsic": list}  # fmt: skip
 
 
 class NuscenesSource:
@@ -129,10 +130,7 @@ class NuscenesSource:
         return {entry["token"]: entry for entry in self._table(table)}
 
     def _table(self, name: str) -> list[dict]:
-        path = self._tables / f"{name}.json"
-        if not path.exists():
-            raise SourceError(f"nuScenes data: {path} is missing")
-        return read_table(path, COLUMNS[name])
+        return read_table(self._tables / f"{name}.json", COLUMNS[name])
 
     def _require(self, filename: str) -> Path:
         path = self.root / filename
@@ -141,28 +139,43 @@ class NuscenesSource:
         return path
 
 
-def find_tables(root: Path) -> Path:
-    """The one folder v1.0-* under the root."""
+def find_tables(root: Path, version: str | None = None) -> Path:
+    """The folder of this version under the root; without a version the one folder v1.0-*."""
     folders = sorted(path for path in root.glob("v1.0-*") if path.is_dir())
-    if len(folders) != 1:
-        there = ", ".join(path.name for path in folders) or "none"
+    there = ", ".join(path.name for path in folders) or "none"
+    if version is None and len(folders) != 1:
         raise SourceError(f"nuScenes data: {root} must hold one folder v1.0-* with the tables, it holds {there}")
-    return folders[0]
+    if version is not None and version not in [path.name for path in folders]:
+        raise SourceError(f"nuScenes data: {root} has no folder {version} with the tables, it holds {there}")
+    return folders[0] if version is None else root / version
 
 
-def read_table(path: Path, columns: tuple[str, ...]) -> list[dict]:
-    """The rows of a table. Raises SourceError unless it is a JSON list of objects with these columns."""
+def read_table(path: Path, columns: tuple[str, ...], is_wanted: Callable[[dict], bool] | None = None) -> list[dict]:
+    """The wanted rows of a table, with these columns only: a whole data set has 2.6 million rows of sample_data.
+
+    is_wanted: called with each whole row before it is checked. Raises SourceError for a file that is missing or no JSON
+    list of objects, and unless the wanted ones have these columns.
+    """
+
+    def pick(row: dict) -> dict | tuple[str, ...]:
+        """{} for an unwanted row, and for an unusable one a tuple, which JSON does not know, of what is wrong."""
+        if is_wanted is not None and not is_wanted(row):
+            return {}
+        wrong = tuple(column for column in columns if not isinstance(row.get(column), KINDS.get(column, str)))
+        return wrong or {column: row[column] for column in columns}
+
+    if not path.exists():
+        raise SourceError(f"nuScenes data: {path} is missing")
     try:
-        rows = json.loads(path.read_text())
+        rows = json.loads(path.read_text(), object_hook=pick)
     except (ValueError, RecursionError) as problem:
         raise SourceError(f"nuScenes data: {path} is no JSON ({problem})") from problem
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, (dict, tuple)) for row in rows):
         raise SourceError(f"nuScenes data: {path} is no list of objects")
     for row in rows:
-        wrong = [column for column in columns if not isinstance(row.get(column), KINDS.get(column, str))]
-        if wrong:
-            raise SourceError(f"nuScenes data: {path} has a row without a usable {', '.join(wrong)}")
-    return rows
+        if isinstance(row, tuple):
+            raise SourceError(f"nuScenes data: {path} has a row without a usable {', '.join(row)}")
+    return [row for row in rows if row]
 
 
 def camera_rank(entry: tuple[str, dict]) -> tuple[bool, str]:
