@@ -183,6 +183,20 @@ def summarise(results: Sequence[Answers]) -> dict:
     }
 
 
+def top_1_curve(results: Sequence[Answers]) -> dict[str, float]:
+    """F1max and AP as LCPR and AutoPlace have them (specification of EINet, section 5): each query is its nearest
+    answer and that answer's distance, and recall is of the queries whose nearest answer is right, not of all.
+
+    AP is the left Riemann sum of precision over recall, which begins at recall 0 with precision 1.
+    """
+    distance, is_right = (
+        np.concatenate([getattr(result, name) for result in results]) for name in ("distance", "is_right")
+    )
+    curve = precision_recall(distance, is_right, is_right)
+    left = np.concatenate([[1.0], curve.precision])[:-1]
+    return {"max_f1": curve.max_f1, "average_precision": float(np.sum(np.diff(curve.recall, prepend=0.0) * left))}
+
+
 def by_metres(result: Answers, radius: float) -> float:
     return recall_at_k(result.error_m[:, None], result.nearest_m, radius, (1,))[1]
 

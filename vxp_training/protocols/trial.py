@@ -1,6 +1,7 @@
 """A trial: one set of queries against one database, with what counts as right and what may be answered."""
 
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from vxp_ros.core.errors import SourceError
 
 from ..datasets.annotation import Annotation, neighbours, yaw_difference
 
+Switches = TypeVar("Switches")
 YAW_GATE = 0.5  # radians; the VXP protocols take views that differ by more for different places
 
 
@@ -53,14 +55,19 @@ class Compat:
     @classmethod
     def parse(cls, text: str) -> "Compat":
         """Of "all", "" or switch names with commas. Raises SourceError that lists the switches."""
-        names = [field.name for field in fields(cls)]
-        asked = [part.strip() for part in text.split(",") if part.strip()]
-        if asked == ["all"]:
-            asked = names
-        unknown = [name for name in asked if name not in names]
-        if unknown:
-            raise SourceError(f"there is no switch {unknown[0]!r}; choose from all, {', '.join(names)}")
-        return cls(**dict.fromkeys(asked, True))
+        return parse_switches(cls, text)
+
+
+def parse_switches(kind: type[Switches], text: str) -> Switches:
+    """A dataclass of bool fields from "all", "" or their names with commas. Raises SourceError that lists them."""
+    names = [field.name for field in fields(kind)]
+    asked = [part.strip() for part in text.split(",") if part.strip()]
+    if asked == ["all"]:
+        asked = names
+    unknown = [name for name in asked if name not in names]
+    if unknown:
+        raise SourceError(f"there is no switch {unknown[0]!r}; choose from all, {', '.join(names)}")
+    return kind(**dict.fromkeys(asked, True))
 
 
 def positives_within(
