@@ -1,6 +1,8 @@
 """Every index file of both schemes and both rules against a reference of plain loops, on a made-up nuScenes."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import nuscpr_reference as reference
@@ -9,6 +11,7 @@ from nuscpr_runs import COMMAND, PARTS, load, logs_of, run
 from nuscpr_world import CAMERAS, SMALL, SMALL_KEYFRAMES, VERSION, write_tables
 
 from vxp_ros.cli import main
+from vxp_training.datasets.nusc_pr.infos import read_tables
 
 DISTRICTS = ("bs", "son", "sq", "shv")
 SEED = 1
@@ -257,3 +260,37 @@ def test_old_and_new_numpy_read_the_tokens(outs):
         outs["strict"] / "supervised_data/select_pos_neg_samples_by_dis/bs_test_query_gt_tokens.pkl"
     ).read_bytes()
     assert b"numpy.core.multiarray" in content and b"numpy._core" not in content and content[:2] == b"\x80\x03"
+
+
+# The real thing
+
+REAL = Path(os.environ.get("VXP_DATA", "")) / "nuscenes_keyframe"
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="needs a real keyframe: set VXP_DATA to a folder with nuscenes_keyframe")
+def test_a_real_keyframe(tmp_path):
+    """The sample at hand lacks the table of logs and the chain of its scene, which are added."""
+    (tmp_path / "v1.0-test").mkdir()
+    for path in (REAL / "v1.0-test").iterdir():
+        rows = json.loads(path.read_text())
+        if path.stem == "scene":
+            rows[0].update(nbr_samples=1, first_sample_token="ca9a282c9e77460f8360f564131a8af5")
+            log = [{"token": rows[0]["log_token"], "location": "singapore-onenorth"}]
+            (tmp_path / "v1.0-test/log.json").write_text(json.dumps(log))
+        if path.stem == "sample":
+            rows[0].update(next="")
+        (tmp_path / f"v1.0-test/{path.name}").write_text(json.dumps(rows))
+    (info,), keyframes = read_tables(tmp_path, "v1.0-test")
+    assert info["loc"] == "singapore-onenorth" and keyframes.districts == ("son",)
+    assert info["timestamp"] == 1532402927647951 and info["scene_token"] == "cc8c0bf57f984915a77078b10eb33198"
+    for channel, record in {**info["cam_infos"], **info["lidar_infos"]}.items():
+        assert (REAL / record["filename"]).is_file() and f"/{channel}/" in record["filename"]
+        assert str(record["timestamp"]) in record["filename"]
+    front, lidar = info["cam_infos"]["CAM_FRONT"], info["lidar_infos"]["LIDAR_TOP"]
+    assert front["calibrated_sensor"]["camera_intrinsic"][0][0] == pytest.approx(1266, abs=1)
+    assert lidar["calibrated_sensor"]["translation"] == [0.943713, 0.0, 1.84023]
+    assert (
+        keyframes.position[0].tolist() == lidar["ego_pose"]["translation"] == [411.3039349319818, 1180.8903791765097, 0]
+    )
+    shift = np.subtract(front["ego_pose"]["translation"], lidar["ego_pose"]["translation"])
+    assert 0.1 < np.linalg.norm(shift) < 0.6  # the car moved between the two shots

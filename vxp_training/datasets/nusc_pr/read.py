@@ -50,8 +50,9 @@ class NuscPrSplit:
 
     @property
     def zero_shot(self) -> list[str]:
-        """Districts that training never sees: all but bs when supervised, none when self-supervised."""
-        return [name for name in self.districts if name != TRAINED_ON] if self.scheme == "supervised" else []
+        """Districts that training never sees: all but bs when supervised, none when self-supervised or without bs."""
+        is_split = self.scheme == "supervised" and TRAINED_ON in self.districts
+        return [name for name in self.districts if name != TRAINED_ON] if is_split else []
 
     @property
     def is_leak_free(self) -> bool:
