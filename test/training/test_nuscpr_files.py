@@ -23,7 +23,7 @@ EACH = pytest.mark.parametrize("district", DISTRICTS)
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nuscenes")
-    write_tables(folder)
+    write_tables(folder, sweeps=1)
     return folder
 
 

@@ -57,8 +57,8 @@ def test_nine_metres_are_right():
     assert [right.tolist() for right in split.test.right] == [[0]]
 
 
-def test_eighteen_metres_are_not_wrong_yet():
-    x = [0.0, 2.0, 18.0, 20.0, 22.0, 24.0, 26.0, 0.0]
+def test_tuples_hold_nine_metres_and_not_eighteen():
+    x = [0.0, 9.0, 18.0, 20.0, 22.0, 24.0, 26.0, 0.0]
     split = split_supervised(frames(x, range(8), log=[0] * 7 + [1]), 0)["bs"]
     assert split.train.tolist() == split.tuples.query.tolist() == [7]
     assert sorted(split.tuples.positives[0]) == [0, 1] and sorted(split.tuples.negatives[0]) == [3, 4, 5, 6]
