@@ -126,4 +126,4 @@ def sample_data(samples: list, sweeps: int) -> Iterable[dict]:
 
 def write(path: Path, rows: Iterable[dict]) -> None:
     with path.open("w") as file:
-        file.write("[\n" + ",\n".join(json.dumps(row, indent=0) for row in rows) + "\n]")
+        file.write("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]")
