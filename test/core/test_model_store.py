@@ -286,7 +286,7 @@ def test_models_that_are_not_there(name):
 
 
 def test_recipes_that_are_not_there():
-    with pytest.raises(ModelError, match="one of .*vxp, vxp_lite"):
+    with pytest.raises(ModelError, match=r"one of .*vxp, vxp_lite"):
         find_recipe("vxp_huge")
 
 
