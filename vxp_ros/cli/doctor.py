@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ import typer
 from ..core.errors import VxpError
 from ..core.resources import find_config
 from .output import DeviceOption, JsonOption, write_json
+from .source_options import BaseFrameOption, ImageTopicOption, PointsTopicOption, open_with_topics
 
 # Older releases have a published security hole in loading weights (CVE-2026-24747).
 FLOORS = {"torch": (2, 10)}
@@ -37,12 +39,21 @@ def doctor(
     model: Annotated[str, typer.Option(help="Also check this model folder (or shipped name).")] = "",
     map_path: Annotated[Path | None, typer.Option("--map", help="Also check this map, and that MODEL fits it.")] = None,
     topics: Annotated[bool, typer.Option(help="Also list live sensor topics: publishers, QoS, rate.")] = False,
+    overlay: Annotated[str, typer.Option(metavar="SOURCE", help="Also draw the LiDAR on the images of a recording "
+                                         "(bag:PATH, kitti:ROOT:SEQ, nuscenes:ROOT[:SCENE]).")] = "",
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The picture to make.")] = Path("overlay.png"),
+    image_topic: ImageTopicOption = None,
+    points_topic: PointsTopicOption = None,
+    base_frame: BaseFrameOption = None,
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
-) -> None:
-    """Check devices, packages, ROS, and how model and map fit. Exit code 1 if anything fails."""
+) -> None:  # fmt: skip
+    """Check devices, packages, ROS, how model and map fit, and the calibration. Exit code 1 if anything fails."""
     findings = []
-    for finding in examine(model, map_path, device, topics):
+    checks = [examine(model, map_path, device, topics)]
+    if overlay:
+        checks.append(check_overlay(overlay, out, image_topic, points_topic, base_frame))
+    for finding in chain(*checks):
         findings.append(finding)
         print_finding(finding)
     write_json(json_file, {"findings": [asdict(finding) for finding in findings]})
@@ -230,3 +241,26 @@ def check_topics() -> Iterator[Finding]:
         is_heard = report.rate_hz > 0
         fix = "" if is_heard else "the publisher sends nothing, or large messages are lost: see Fast DDS profile above"
         yield Finding("OK" if is_heard else "WARN", f"topic {report.topic}", text, fix)
+
+
+def check_overlay(
+    source: str, out: Path, image_topic: str | None, points_topic: str | None, base_frame: str | None
+) -> Iterator[Finding]:
+    """Whether a calibration is right only people see; that a camera sees no point at all is told."""
+    from .overlay import draw_overlay, write_picture
+
+    try:
+        overlay = draw_overlay(open_with_topics(source, image_topic, points_topic, None, base_frame))
+        write_picture(overlay.picture, out)
+    except VxpError as problem:
+        yield Finding("FAIL", "overlay", str(problem), "a source with calibrated cameras and LiDAR points")
+        return
+    except OSError as problem:
+        yield Finding("FAIL", "overlay", f"cannot write {out}: {problem.strerror or problem}", "another --out")
+        return
+    counts = ", ".join(f"{count} in {name}" for name, count in overlay.seen.items())
+    yield Finding("OK", "overlay", f"{out}: LiDAR points {counts}; do they lie on the things in the picture?")
+    blind = [name for name, count in overlay.seen.items() if count == 0]
+    if blind:
+        fix = "check where camera and LiDAR sit (/tf_static, extrinsics); optical frames look along z, x to the right"
+        yield Finding("WARN", "overlay", f"no LiDAR point falls into the image of {' and '.join(blind)}", fix)
