@@ -151,3 +151,11 @@ def test_what_a_rig_needs_does_not_change_the_ids_of_other_models():
         for rig in ({}, {"farthest": 50.0}, {"interaction": False})
     ]
     assert hashed[0] != hashed[1] != hashed[2] != hashed[0]
+
+
+def test_settings_of_parts_that_a_model_lacks_do_not_change_its_id():
+    plain = {"name": "x", "architecture": "view", "modalities": ["camera", "lidar"]}
+    fused = plain | {"modalities": ["camera", "lidar", "fused"]}
+    ids = [parse_recipe({**values, "view": {"tokens": tokens}}, "x").preprocessing()
+           for values in (plain, fused) for tokens in (64, 128)]  # fmt: skip
+    assert ids[0] == ids[1] and ids[2] != ids[3]

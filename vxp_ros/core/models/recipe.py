@@ -150,12 +150,15 @@ class Recipe:
         return 5 if self.architecture == "einet" and self.rig.interaction and self.modalities == ["fused"] else 1
 
     def preprocessing(self) -> dict:
-        """What besides the weights decides a descriptor; hashed into the model's id."""
+        """What besides the weights decides a descriptor; hashed into the model's id. Settings of parts that a model
+        does not have are left out: a new one must not change the ids of models that know nothing of it."""
         values = asdict(self)
         for remark in ("trained_on", "commit", "weights_sha256"):
             del values[remark]
         del values["image"]["weights"], values["paper_compat"]["all"]
-        if not self.sees_rig:  # ids of models that know nothing of it must not change
+        if "fused" not in self.modalities:
+            del values["view"]["tokens"]
+        if not self.sees_rig:
             del values["rig"]
             values["paper_compat"] = {k: v for k, v in values["paper_compat"].items() if not k.startswith("lcpr_")}
         return values
