@@ -45,16 +45,14 @@ class FusionBatch:
 
 
 class FusionStage(PlaceTask):
-    """is_fresh: start from the sensors' own descriptors. Frames with fewer views than others get blind ones."""
+    """Frames with fewer views than others get blind ones."""
 
     title = "fusion"
 
-    def __init__(self, network: ViewModel, model: Recipe, settings: FusionRecipe, data: TrainingData, is_fresh: bool):
+    def __init__(self, network: ViewModel, model: Recipe, settings: FusionRecipe, data: TrainingData):
         super().__init__(network, model, settings, data)
         if network.fused is None:
             raise ModelError(f"{model.name} has no fused descriptor to train: its modalities are {model.modalities}")
-        if is_fresh:
-            network.fused.start_from(network.camera, network.lidar)
         self.frozen = (network.camera, network.lidar)
         self.views = max(len(folder.frame(0).images) for folder in data.folders)
 

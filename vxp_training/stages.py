@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vxp_ros.core.model_store import load_model
 from vxp_ros.core.models.recipe import Recipe
 from vxp_ros.core.models.view import ViewModel
 from vxp_ros.core.models.vxp import Vxp
@@ -33,8 +32,7 @@ def make_stage(name: str, network: Vxp | ViewModel, model: Recipe, recipe: Train
     if name == "joint":
         return JointStage(network, model, recipe.joint, data)
     if name == "fusion":
-        known = {modality for folder in recipe.start for modality in load_model(folder).recipe.modalities}
-        return FusionStage(network, model, recipe.fusion, data, is_fresh="fused" not in known)
+        return FusionStage(network, model, recipe.fusion, data)
     if name == "teacher":
         return TeacherStage(network, model, recipe.teacher, data)
     if name == "local":

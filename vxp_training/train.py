@@ -69,6 +69,8 @@ def run_stages(recipe: TrainingRecipe, data: TrainingData, out: Path, device: to
             continue
         network.requires_grad_(True)
         engine.train(make_stage(name, network, model, recipe, data), folder)
+        if name == "joint":
+            renew_fused(network, recipe)
         described = replace(model, trained_on=in_words(recipe, data, recipe.stages[:number]), commit=commit())
         save_once(described, network, folder / "model", ranks)
     save_once(load_model(folder / "model").recipe, network, out / "model", ranks)
@@ -91,7 +93,15 @@ def first_network(recipe: TrainingRecipe) -> tuple[Recipe, Network]:
             if problem := mismatch(other.state_dict(), own.state_dict()):
                 raise ModelError(f"start: the {modality} network of {folder} is none of {model.name}: {problem}")
             own.load_state_dict(other.state_dict())
+    renew_fused(network, recipe)
     return model, network
+
+
+def renew_fused(network: Network, recipe: TrainingRecipe) -> None:
+    """A fused descriptor that nobody has trained yet is the sum of the sensors' own, as they are now."""
+    trained = {modality for folder in recipe.start for modality in load_model(folder).recipe.modalities}
+    if getattr(network, "fused", None) is not None and "fused" not in trained:
+        network.fused.start_from(network.camera, network.lidar)
 
 
 def save_once(model: Recipe, network: Network, folder: Path, ranks: Ranks) -> None:

@@ -21,9 +21,7 @@ R_AHEAD = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    network = build_model(read_recipe(find_recipe("vxp_view"))).eval()
-    network.fused.start_from(network.camera, network.lidar)
-    return network
+    return build_model(read_recipe(find_recipe("vxp_view"))).eval()
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,13 @@ from places import Street, tiny_model
 
 from vxp_ros.core.datatypes import Frame, Image
 from vxp_ros.core.errors import ModelError
+from vxp_ros.core.model_store import save_model
 from vxp_ros.core.models import build_model
-from vxp_ros.core.models.recipe import ViewRecipe
+from vxp_ros.core.models.recipe import ViewRecipe, dump_recipe
 from vxp_training.engine import Engine
 from vxp_training.fusion_stage import FusionStage, with_gaps
-from vxp_training.recipe import FusionRecipe
+from vxp_training.recipe import FusionRecipe, TrainingRecipe
+from vxp_training.train import first_network
 from vxp_training.training_data import gather
 
 CPU = torch.device("cpu")
@@ -42,7 +44,7 @@ def make_stage(street: Street, model=MODEL, **changes) -> FusionStage:
         torch.manual_seed(0)
         network = build_model(model)
     settings = FusionRecipe(**{"batch": 16, "lr": 3e-3, "epochs": 12} | changes)
-    return FusionStage(network, model, settings, gather([street], [street]), is_fresh=True)
+    return FusionStage(network, model, settings, gather([street], [street]))
 
 
 @pytest.mark.parametrize("kind", [Street, TwoCameras])
@@ -103,3 +105,17 @@ def test_gaps_come_as_often_as_asked_and_blind_nobody():
 def test_a_model_without_a_fused_descriptor_is_refused():
     with pytest.raises(ModelError, match="no fused descriptor"):
         make_stage(Street(8), replace(MODEL, modalities=["camera", "lidar"]))
+
+
+def test_an_untrained_fused_descriptor_follows_the_sensors_and_a_trained_one_stays(tmp_path):
+    out, plain = tmp_path / "sensors", replace(MODEL, modalities=["camera", "lidar"])
+    save_model(plain, build_model(plain), out)
+    fused = tmp_path / "fused.yaml"
+    fused.write_text(dump_recipe(MODEL))
+    _, network = first_network(TrainingRecipe(str(fused), start=[str(out)], stages=["fusion"]))
+    assert torch.equal(network.fused.head["lidar"].describe.weight, network.lidar.head.describe.weight)
+    with torch.no_grad():
+        network.fused.head["lidar"].describe.weight += 1
+    save_model(MODEL, network, tmp_path / "trained")
+    _, again = first_network(TrainingRecipe(str(fused), start=[str(tmp_path / "trained")], stages=["fusion"]))
+    assert torch.equal(again.fused.head["lidar"].describe.weight, network.fused.head["lidar"].describe.weight)

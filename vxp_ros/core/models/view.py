@@ -41,9 +41,8 @@ class ViewModel(nn.Module):
         trunk = LidarTrunk(recipe.view.widths, channels)
         self.camera = CameraView(backbone, make_head()) if "camera" in sensors else None
         self.lidar = LidarView(trunk, make_head(), recipe.view.cells) if "lidar" in sensors else None
-        self.fused = (
-            FusedView(channels, cells[1], recipe.dimension, recipe.view, make_head) if "fused" in sensors else None
-        )
+        make_fused = partial(FusedView, self.camera, self.lidar, channels, cells[1], recipe.dimension, recipe.view)
+        self.fused = make_fused() if "fused" in sensors else None
         self.recipe = recipe
 
     def prepare_frame(self, frame: Frame, device: str) -> tuple[torch.Tensor, ...]:

@@ -20,9 +20,12 @@ HARMONICS = 2
 
 
 class FusedView(nn.Module):
-    """Of B frames with V views each. channels, columns: of the trunks' maps. heads: the sensors' own, to start from."""
+    """Of B frames with V views each. camera, lidar: the networks whose maps it reads and whose heads it starts from.
+    channels, columns: of their maps."""
 
-    def __init__(self, channels: int, columns: int, dimension: int, recipe: ViewRecipe, make_head):
+    def __init__(
+        self, camera: nn.Module, lidar: nn.Module, channels: int, columns: int, dimension: int, recipe: ViewRecipe
+    ):
         super().__init__()
         width = recipe.tokens
         self.paint = Paint(channels)
@@ -32,8 +35,8 @@ class FusedView(nn.Module):
         )
         self.write = nn.ModuleDict({sensor: zeroed(nn.Linear(width, channels)) for sensor in ("camera", "lidar")})
         self.trust = nn.ModuleDict({sensor: zeroed(nn.Linear(width, 1)) for sensor in ("camera", "lidar")})
-        self.norm = nn.ModuleDict({sensor: nn.BatchNorm2d(channels) for sensor in ("camera", "lidar")})
-        self.head = nn.ModuleDict({sensor: make_head() for sensor in ("camera", "lidar")})
+        self.norm, self.head = nn.ModuleDict(), nn.ModuleDict()
+        self.start_from(camera, lidar)
         self.turn = zeroed(nn.Linear(2 * HARMONICS, dimension, bias=False))
 
     def start_from(self, camera: nn.Module, lidar: nn.Module) -> None:
