@@ -53,6 +53,7 @@ class FusionStage(PlaceTask):
         super().__init__(network, model, settings, data)
         if network.fused is None:
             raise ModelError(f"{model.name} has no fused descriptor to train: its modalities are {model.modalities}")
+        self.to(memory_format=torch.channels_last)  # as the joint stage leaves it: the same sums after a restart
         self.frozen = (network.camera, network.lidar)
         self.views = max(len(folder.frame(0).images) for folder in data.folders)
 

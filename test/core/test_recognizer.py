@@ -34,8 +34,10 @@ class MeanEncoder:
         return Descriptor(np.array([values.mean(), 0], np.float32), modality, MODEL)
 
 
-def frame_at(value: int, images: bool = True, points: bool = True) -> Frame:
+def frame_at(value: int, images: bool = True, points: bool = True, black: bool = False) -> Frame:
     pixels = np.full((40, 60, 3), value, np.uint8)
+    contrast = 0 if black else min(value, 9)  # the mean stays
+    pixels[:20], pixels[20:] = value - contrast, value + contrast
     camera = Camera(60, 40, np.eye(3))
     return Frame(
         stamp_ns=1000 + value,
@@ -87,16 +89,21 @@ def test_one_sensor_finds_what_the_other_has_mapped(mapped, query, against, used
 
 def test_auto_uses_the_sensor_that_frame_and_model_share():
     both, camera = MeanEncoder("camera", "lidar"), MeanEncoder("camera")
-    assert PlaceRecognizer(both).query_modality(frame_at(1)) == "lidar"
-    assert PlaceRecognizer(both).query_modality(frame_at(1, points=False)) == "camera"
-    assert PlaceRecognizer(camera).query_modality(frame_at(1)) == "camera"
-    assert recognizer_of(both, ("camera",)).query_modality(frame_at(1)) == "camera"  # the map knows no other
-    assert recognizer_of(both, ("camera",)).query_modality(frame_at(1, images=False)) == "lidar"
+    assert PlaceRecognizer(both).query_modality(frame_at(50)) == "lidar"
+    assert PlaceRecognizer(both).query_modality(frame_at(50, points=False)) == "camera"
+    assert PlaceRecognizer(camera).query_modality(frame_at(50)) == "camera"
+    assert recognizer_of(both, ("camera",)).query_modality(frame_at(50)) == "camera"  # the map knows no other
+    assert recognizer_of(both, ("camera",)).query_modality(frame_at(50, images=False)) == "lidar"
 
 
 @pytest.mark.parametrize(
     "missing, used, words",
-    [({}, "fused", ""), ({"images": False}, "lidar", "no image"), ({"points": False}, "camera", "no point cloud")],
+    [
+        ({}, "fused", ""),
+        ({"images": False}, "lidar", "no image"),
+        ({"black": True}, "lidar", "no image that shows anything"),
+        ({"points": False}, "camera", "no point cloud"),
+    ],
 )
 def test_auto_fuses_and_falls_back_to_the_sensor_that_is_left(missing, used, words):
     recognizer = recognizer_of(MeanEncoder("camera", "lidar", "fused"), ("camera", "lidar", "fused"))

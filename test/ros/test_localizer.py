@@ -360,7 +360,7 @@ def test_fused_answers_fall_back_to_the_sensor_that_is_left_and_come_back(robot,
     assert (answer.modality, answer.candidates[0].place_id) == (PlaceCandidates.MODALITY_FUSED, 2)
     assert answer.candidates[0].distance == pytest.approx(0, abs=1e-3) and "alone" not in answer.message
     for lack, left, words in (
-        ({"image": False}, PlaceCandidates.MODALITY_LIDAR, "by lidar alone: no image"),
+        ({"image": False}, PlaceCandidates.MODALITY_LIDAR, "by lidar alone: no image that shows anything"),
         ({"points": False}, PlaceCandidates.MODALITY_CAMERA, "by camera alone: no point cloud"),
     ):
         show = partial(robot.show, 1, **lack)

@@ -11,6 +11,7 @@ from .errors import BadInput, MapError
 from .geometry import transform_points
 from .place_map import PlaceMap
 from .preprocessing.pointcloud import limit, thin
+from .preprocessing.views import is_blank
 from .stopwatch import Stopwatch
 
 BEST_FIRST: tuple[Modality, ...] = ("fused", "lidar", "camera")
@@ -50,7 +51,7 @@ class PlaceRecognizer:
         """What to describe the frame by: as set, else the best that frame, model and, if possible, map share."""
         if self.settings.query != "auto":
             return self.settings.query
-        able = [modality for modality in BEST_FIRST if modality in self.encoder.modalities and has(frame, modality)]
+        able = [modality for modality in BEST_FIRST if modality in self.encoder.modalities and shows(frame, modality)]
         known = self.place_map.modalities if self.place_map is not None else ()
         return next((modality for modality in able if modality in known), next(iter(able), "camera"))
 
@@ -59,7 +60,7 @@ class PlaceRecognizer:
         can_fuse = "fused" in self.encoder.modalities and "fused" in place_map.modalities
         if self.settings.query != "auto" or not can_fuse or modality == "fused":
             return ""
-        return f", by {modality} alone: no {'image' if modality == 'lidar' else 'point cloud'}"
+        return f", by {modality} alone: no {'image that shows anything' if modality == 'lidar' else 'point cloud'}"
 
     def map_modality(self, query: Modality, place_map: PlaceMap) -> Modality:
         """Which descriptors to search: as set, else the query's own kind, else what the map has (one shared space)."""
@@ -91,6 +92,12 @@ def has(frame: Frame, modality: Modality) -> bool:
     """Whether the frame has what this descriptor is made of."""
     has_camera, has_lidar = bool(frame.images), frame.points is not None
     return {"camera": has_camera, "lidar": has_lidar, "fused": has_camera and has_lidar}[modality]
+
+
+def shows(frame: Frame, modality: Modality) -> bool:
+    """As `has`, but a black image is none: what is left finds more alone than fused with nothing."""
+    is_blind = all(is_blank(image.pixels) for image in frame.images.values())
+    return has(frame, modality) and not (is_blind and modality != "lidar")
 
 
 def available_modalities(frame: Frame, encoder: Encoder) -> list[Modality]:
