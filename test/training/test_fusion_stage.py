@@ -1,12 +1,13 @@
 """Training of the fused descriptor: it learns a street, the trunks stay, and frames that lack something still count."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from places import Street, tiny_model
+from places import Street, tiny_model, write_street
 
 from vxp_ros.core.datatypes import Frame, Image
 from vxp_ros.core.errors import ModelError
@@ -15,8 +16,8 @@ from vxp_ros.core.models import build_model
 from vxp_ros.core.models.recipe import ViewRecipe, dump_recipe
 from vxp_training.engine import Engine
 from vxp_training.fusion_stage import FusionStage, with_gaps
-from vxp_training.recipe import FusionRecipe, TrainingRecipe
-from vxp_training.train import first_network
+from vxp_training.recipe import FusionRecipe, TrainingRecipe, parse_training_recipe
+from vxp_training.train import first_network, train
 from vxp_training.training_data import gather
 
 CPU = torch.device("cpu")
@@ -119,3 +120,18 @@ def test_an_untrained_fused_descriptor_follows_the_sensors_and_a_trained_one_sta
     save_model(MODEL, network, tmp_path / "trained")
     _, again = first_network(TrainingRecipe(str(fused), start=[str(tmp_path / "trained")], stages=["fusion"]))
     assert torch.equal(again.fused.head["lidar"].describe.weight, network.fused.head["lidar"].describe.weight)
+
+
+def test_a_restart_between_the_stages_changes_no_loss(tmp_path):
+    data, model = str(write_street(tmp_path / "street", Street(6))), tmp_path / "tiny.yaml"
+    model.write_text(dump_recipe(MODEL))
+    stages = {"joint": {"epochs": 1, "batch": 12}, "fusion": {"epochs": 2, "batch": 12}}
+    recipe = {"model": str(model), "stages": list(stages), "data": {"train": [data], "validate": [data]}, **stages}
+    run = tmp_path / "run"
+    whole, log = train(parse_training_recipe(recipe, "test"), run, "cpu"), run / "2-fusion" / "log.jsonl"
+    before = [json.loads(line)["loss"] for line in log.read_text().splitlines()]
+    for folder in ("2-fusion", "model"):
+        shutil.rmtree(run / folder)
+    again = train(parse_training_recipe(recipe, "test"), run, "cpu")
+    assert [json.loads(line)["loss"] for line in log.read_text().splitlines()] == before
+    assert again.model_id == whole.model_id
