@@ -89,9 +89,13 @@ def against(name: str) -> str:
 
 
 def ranks(distances: np.ndarray, positives: list[np.ndarray]) -> np.ndarray:
-    """[Q] how many places are nearer than the first right one; queries without a right one are left out."""
+    """[Q] how many places are nearer than the first right one; queries without a right one are left out. What has no
+    descriptor (NaN) is never found and finds nothing."""
+    distances = np.where(np.isnan(distances), np.inf, distances)
+    best = [row[right].min() for row, right in zip(distances, positives, strict=True) if len(right)]
+    rows = [row for row, right in zip(distances, positives, strict=True) if len(right)]
     return np.array(
-        [(row < row[right].min()).sum() for row, right in zip(distances, positives, strict=True) if len(right)]
+        [(row < near).sum() if np.isfinite(near) else len(row) for row, near in zip(rows, best, strict=True)]
     )
 
 
@@ -132,6 +136,8 @@ def describe(encoder: Encoder, frame: Frame, seed: int, faults: dict) -> dict[st
     if len(frame.images) == 1:
         vectors |= {f"own {name}": encoder.describe(frame, name).vector for name in ("camera", "lidar")}
     for name, fault in faults.items():
+        if fault is half_black and len(frame.images) < 2:
+            continue
         broken = frame_views(fault(frame, np.random.default_rng(seed)), encoder.recipe)
         vectors[name] = fused(broken.pictures, broken.sees)
     return vectors

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vxp_ros.core.errors import ModelError
+from vxp_ros.core.errors import SourceError
 from vxp_ros.core.models.recipe import Recipe
 from vxp_ros.core.models.view import ViewModel
 from vxp_ros.core.models.view_fusion import each_view, in_colour
@@ -51,14 +51,23 @@ class FusionStage(PlaceTask):
 
     def __init__(self, network: ViewModel, model: Recipe, settings: FusionRecipe, data: TrainingData):
         super().__init__(network, model, settings, data)
-        if network.fused is None:
-            raise ModelError(f"{model.name} has no fused descriptor to train: its modalities are {model.modalities}")
         self.to(memory_format=torch.channels_last)  # as the joint stage leaves it: the same sums after a restart
         self.frozen = (network.camera, network.lidar)
-        self.views = max(len(folder.frame(0).images) for folder in data.folders)
+        self.views = max(map(self.count_views, first_rows(drives_of(data), self.cached_rows)))
 
     def trained(self) -> nn.Module:
         return self.network.fused
+
+    def count_views(self, row: int) -> int:
+        return len(frame_views(self.data.frame(row), self.model).yaw)
+
+    def train(self, mode: bool = True) -> "FusionStage":
+        """Norms keep the sensors' own statistics: blind views would blur them."""
+        super().train(mode)
+        for module in self.network.fused.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
 
     def prepare(self, folder: Path, device: torch.device, ranks: Ranks, report: Report) -> None:
         """Encode all images once, and draw all scans."""
@@ -110,13 +119,28 @@ class FusionStage(PlaceTask):
         with torch.no_grad():
             lidar = each_view(self.network.lidar.trunk, pictures)
         vectors = self.network.fused(batch.maps, lidar, in_colour(batch.colours, pictures), batch.yaw, sees)
-        pairs = others(batch.positives), batch.negatives
+        is_there = sees.flatten(1).any(dim=1)  # a frame in which nothing was seen has no descriptor
+        vectors = vectors[is_there]
+        pairs = others(batch.positives)[is_there][:, is_there], batch.negatives[is_there][:, is_there]
         return Outcome(self.contrast(vectors, vectors, *pairs), {name: share_found(vectors @ vectors.T, *pairs).item()})
 
 
+def drives_of(data: TrainingData) -> np.ndarray:
+    """Of all rows, each folder's drives apart from the others'."""
+    names = [np.char.add(f"{i}/", folder.annotation.drive.astype(str)) for i, folder in enumerate(data.folders)]
+    return np.concatenate(names)
+
+
+def first_rows(drives: np.ndarray, rows: np.ndarray) -> list[int]:
+    """Of each drive the first of `rows`: a drive keeps its rig."""
+    return [int(rows[i]) for i in np.unique(drives[rows], return_index=True)[1]]
+
+
 def padded(views: Views, count: int) -> Views:
-    """With blind views up to `count`; those beyond are left out."""
+    """With blind views up to `count`. Raises SourceError for a frame of more."""
     lack = count - len(views.yaw)
+    if lack < 0:
+        raise SourceError(f"a frame has {len(views.yaw)} calibrated cameras, its drive began with at most {count}")
     return Views(*(F.pad(part, (0, 0) * (part.dim() - 1) + (0, lack)) for part in vars(views).values()))
 
 

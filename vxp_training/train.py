@@ -69,8 +69,9 @@ def run_stages(recipe: TrainingRecipe, data: TrainingData, out: Path, device: to
             continue
         network.requires_grad_(True)
         engine.train(make_stage(name, network, model, recipe, data), folder)
-        if name == "joint":
-            renew_fused(network, recipe)
+        goes_on = "fusion" in recipe.stages[number:] and starts_fused(recipe)
+        if name == "joint" and network.fused and not goes_on:
+            network.fused.start_from(network.camera, network.lidar)
         described = replace(model, trained_on=in_words(recipe, data, recipe.stages[:number]), commit=commit())
         save_once(described, network, folder / "model", ranks)
     save_once(load_model(folder / "model").recipe, network, out / "model", ranks)
@@ -83,6 +84,8 @@ def first_network(recipe: TrainingRecipe) -> tuple[Recipe, Network]:
         raise ModelError(
             f"{recipe.model} is a {model.architecture} model, which the stages {recipe.stages} cannot train"
         )
+    if "fusion" in recipe.stages and "fused" not in model.modalities:
+        raise ModelError(f"{model.name} has no fused descriptor to train: its modalities are {model.modalities}")
     network, _ = fresh_network(model, recipe.seed)
     for folder in recipe.start:
         loaded = load_model(folder)
@@ -93,15 +96,14 @@ def first_network(recipe: TrainingRecipe) -> tuple[Recipe, Network]:
             if problem := mismatch(other.state_dict(), own.state_dict()):
                 raise ModelError(f"start: the {modality} network of {folder} is none of {model.name}: {problem}")
             own.load_state_dict(other.state_dict())
-    renew_fused(network, recipe)
+    if getattr(network, "fused", None) and not starts_fused(recipe):
+        network.fused.start_from(network.camera, network.lidar)
     return model, network
 
 
-def renew_fused(network: Network, recipe: TrainingRecipe) -> None:
-    """A fused descriptor that nobody has trained yet is the sum of the sensors' own, as they are now."""
-    trained = {modality for folder in recipe.start for modality in load_model(folder).recipe.modalities}
-    if getattr(network, "fused", None) is not None and "fused" not in trained:
-        network.fused.start_from(network.camera, network.lidar)
+def starts_fused(recipe: TrainingRecipe) -> bool:
+    """Whether a fused descriptor is trained already. One that is not is the sum of the sensors' own, as they are."""
+    return any("fused" in load_model(folder).recipe.modalities for folder in recipe.start)
 
 
 def save_once(model: Recipe, network: Network, folder: Path, ranks: Ranks) -> None:

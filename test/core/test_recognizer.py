@@ -96,6 +96,17 @@ def test_auto_uses_the_sensor_that_frame_and_model_share():
     assert recognizer_of(both, ("camera",)).query_modality(frame_at(50, images=False)) == "lidar"
 
 
+def test_fused_descriptors_and_those_of_one_sensor_never_meet():
+    encoder, all_three = MeanEncoder("camera", "lidar", "fused"), ("camera", "lidar", "fused")
+    assert recognizer_of(encoder, all_three, against="camera").query_modality(frame_at(50)) == "lidar"
+    assert recognizer_of(encoder, all_three, against="fused").query_modality(frame_at(50)) == "fused"
+    for mapped, settings in ((("camera", "lidar"), {"query": "fused"}), (("fused",), {"query": "camera"})):
+        answer = recognizer_of(encoder, mapped, **settings).recognize(frame_at(50))
+        assert answer.status == Status.NO_MAP and "none by" in answer.message
+    answer = recognizer_of(encoder, all_three, query="fused", against="lidar").recognize(frame_at(50))
+    assert answer.status == Status.NO_MAP
+
+
 @pytest.mark.parametrize(
     "missing, used, words",
     [
@@ -138,7 +149,6 @@ def test_without_a_map_the_answer_says_so():
         (frame_at(1, points=False), "lidar", "no points"),
         (frame_at(1, images=False), "camera", "no image"),
         (frame_at(1, images=False, points=False), "auto", "no image"),
-        (frame_at(1), "fused", "no fused encoder"),
     ],
 )
 def test_bad_input_is_an_answer_and_no_exception(frame, query, words):

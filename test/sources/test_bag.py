@@ -393,18 +393,3 @@ def test_an_image_only_frame_is_written_and_read(tmp_path):
     frames = list(source)
     assert len(frames) == 3 and set(frames[0].images) == {"front", "rear"}
     assert source.notes == {"no_camera_info": 6} and not source.problems
-
-
-def test_all_calibrated_cameras_of_a_bag_are_read_unless_some_are_named(tmp_path):
-    camera = Camera(32, 24, np.array([[30.0, 0, 16], [0, 30, 12], [0, 0, 1]]), T_base_camera=np.eye(4))
-    known, unknown = Image(np.zeros((24, 32, 3), np.uint8), camera), Image(np.zeros((24, 32, 3), np.uint8))
-    with BagWriter(tmp_path / "bag") as bag:
-        bag.write_frame(Frame(START, {"left": known, "camera": known, "back": known, "logo": unknown}))
-    (frame,) = BagSource(tmp_path / "bag", points=None)
-    assert list(frame.images) == ["camera", "back", "left"]
-    (frame,) = BagSource(tmp_path / "bag", {"rear": "/back/image_raw"}, points=None)
-    assert list(frame.images) == ["rear"]
-    with BagWriter(tmp_path / "other") as bag:
-        bag.write_frame(Frame(START, {"logo": unknown}))
-    with pytest.raises(SourceError, match="no topic /camera/image_raw; it has /logo/image_raw"):
-        BagSource(tmp_path / "other", points=None)

@@ -10,12 +10,13 @@ import torch
 from places import Street, tiny_model, write_street
 
 from vxp_ros.core.datatypes import Frame, Image
-from vxp_ros.core.errors import ModelError
+from vxp_ros.core.errors import ModelError, SourceError
 from vxp_ros.core.model_store import save_model
 from vxp_ros.core.models import build_model
 from vxp_ros.core.models.recipe import ViewRecipe, dump_recipe
+from vxp_ros.core.preprocessing.views import frame_views
 from vxp_training.engine import Engine
-from vxp_training.fusion_stage import FusionStage, with_gaps
+from vxp_training.fusion_stage import FusionStage, padded, with_gaps
 from vxp_training.recipe import FusionRecipe, TrainingRecipe, parse_training_recipe
 from vxp_training.train import first_network, train
 from vxp_training.training_data import gather
@@ -103,9 +104,35 @@ def test_gaps_come_as_often_as_asked_and_blind_nobody():
     assert with_gaps(sees, 1.0).flatten(1).any(1).all()
 
 
-def test_a_model_without_a_fused_descriptor_is_refused():
+def test_a_model_without_a_fused_descriptor_is_refused_before_anything_is_trained(tmp_path):
+    plain = tmp_path / "plain.yaml"
+    plain.write_text(dump_recipe(replace(MODEL, modalities=["camera", "lidar"])))
     with pytest.raises(ModelError, match="no fused descriptor"):
-        make_stage(Street(8), replace(MODEL, modalities=["camera", "lidar"]))
+        first_network(TrainingRecipe(str(plain), stages=["joint", "fusion"]))
+
+
+class Dark(Street):
+    """The last place was driven at night, without a lamp."""
+
+    def frame(self, row: int) -> Frame:
+        frame = super().frame(row)
+        if self.places[row] < self.places[-1]:
+            return frame
+        image = frame.images["camera"]
+        return replace(frame, images={"camera": replace(image, pixels=np.zeros_like(image.pixels))})
+
+
+def test_a_frame_in_which_nothing_is_seen_does_not_count(tmp_path):
+    stage = make_stage(Dark(8, views=2), epochs=1)
+    Engine(CPU).train(stage, tmp_path)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert np.isfinite(losses).all()
+
+
+def test_more_cameras_than_the_drive_began_with_are_an_error():
+    views = frame_views(TwoCameras(2).frame(0), MODEL)
+    with pytest.raises(SourceError, match="2 calibrated cameras, its drive began with at most 1"):
+        padded(views, 1)
 
 
 def test_an_untrained_fused_descriptor_follows_the_sensors_and_a_trained_one_stays(tmp_path):

@@ -14,7 +14,7 @@ from .model_store import Model, load_model
 from .preprocessing.image import to_tensor
 from .preprocessing.pixels import is_calibrated
 from .preprocessing.pointcloud import limit
-from .preprocessing.projection import normalised_intrinsics, view_from_lidar
+from .preprocessing.projection import usable_intrinsics, view_from_lidar
 from .stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
@@ -105,10 +105,7 @@ class Encoder:
             return np.eye(4), np.array(self.recipe.lidar.nominal_view)
         if camera.distortion.any():
             self._say_once("the image is not rectified: its distortion is ignored where LiDAR meets the image")
-        intrinsics = normalised_intrinsics(camera)
-        if not np.isfinite(intrinsics).all() or intrinsics[:2].min() <= 0:
-            raise BadInput("bad_camera_info", f"the intrinsics divided by the image size are {intrinsics.tolist()}")
-        return view_from_lidar(camera.T_base_camera, frame.T_base_lidar), intrinsics
+        return view_from_lidar(camera.T_base_camera, frame.T_base_lidar), usable_intrinsics(camera)
 
     def _checked(self, vector: np.ndarray) -> np.ndarray:
         if vector.shape != (self.dimension,) or not np.isfinite(vector).all():

@@ -51,7 +51,11 @@ class PlaceRecognizer:
         """What to describe the frame by: as set, else the best that frame, model and, if possible, map share."""
         if self.settings.query != "auto":
             return self.settings.query
-        able = [modality for modality in BEST_FIRST if modality in self.encoder.modalities and shows(frame, modality)]
+        able = [
+            modality
+            for modality in BEST_FIRST
+            if modality in self.encoder.modalities and shows(frame, modality) and meet(modality, self.settings.against)
+        ]
         known = self.place_map.modalities if self.place_map is not None else ()
         return next((modality for modality in able if modality in known), next(iter(able), "camera"))
 
@@ -65,10 +69,11 @@ class PlaceRecognizer:
     def map_modality(self, query: Modality, place_map: PlaceMap) -> Modality:
         """Which descriptors to search: as set, else the query's own kind, else what the map has (one shared space)."""
         wanted = query if self.settings.against == "auto" else self.settings.against
-        if wanted in place_map.modalities:
+        if wanted in place_map.modalities and meet(query, wanted):
             return wanted
-        if self.settings.against == "auto" and place_map.modalities:
-            return place_map.modalities[0]
+        others = [modality for modality in place_map.modalities if meet(query, modality)]
+        if self.settings.against == "auto" and others:
+            return others[0]
         raise MapError(f"the map holds {' and '.join(place_map.modalities) or 'no'} descriptors, but none by {wanted}")
 
     def make_place(self, frame: Frame, T_map_base: np.ndarray, keyframe: KeyframeSettings, drive: int = 0) -> Place:
@@ -92,6 +97,11 @@ def has(frame: Frame, modality: Modality) -> bool:
     """Whether the frame has what this descriptor is made of."""
     has_camera, has_lidar = bool(frame.images), frame.points is not None
     return {"camera": has_camera, "lidar": has_lidar, "fused": has_camera and has_lidar}[modality]
+
+
+def meet(query: Modality, against: str) -> bool:
+    """Camera and LiDAR descriptors share a space; fused ones have their own."""
+    return against == "auto" or (query == "fused") == (against == "fused")
 
 
 def shows(frame: Frame, modality: Modality) -> bool:

@@ -1,7 +1,6 @@
 """Frames of a rosbag2, through the same conversions and the same pairing as in the live nodes. Needs no ROS."""
 
 import logging
-import re
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -26,7 +25,6 @@ LIDAR = "points"
 # A frame waits this long (in the bag's time) for odometry that reaches its stamp.
 ODOMETRY_PATIENCE_NS = 500_000_000
 STATIC_TOPIC = "/tf_static"
-RAW_IMAGE = re.compile(r"/\w+/image_raw")
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 POINTS_TYPES = ("sensor_msgs/msg/PointCloud2",)
 ODOM_TYPES = (
@@ -50,10 +48,9 @@ class BagSource:
     """Frames of the bag at `path`, with the pose from odometry where the bag has it.
 
     cameras: camera name -> image topic, raw or compressed (without "/compressed" both are looked for); its camera_info
-    is expected beside it; {} for none; None for every /NAME/image_raw with one, but at least "camera". points:
-    PointCloud2 topic; None for none. odom: Odometry, PoseStamped or PoseWithCovarianceStamped topic; None for /odom if
-    it is there, "" for none. tolerance: seconds between the stamps of one frame. base: frame of the poses, to which
-    /tf_static leads. frames: which of the frames to keep.
+    is expected beside it; {} for none. points: PointCloud2 topic; None for none. odom: Odometry, PoseStamped or
+    PoseWithCovarianceStamped topic; None for /odom if it is there, "" for none. tolerance: seconds between the stamps
+    of one frame. base: frame of the poses, to which /tf_static leads. frames: which of the frames to keep.
 
     Static transforms and each camera's first calibration hold from the start of the bag, wherever in it they come.
     Messages that cannot be used are skipped and counted in `problems`; `notes` counts what is usual in good bags, such
@@ -81,7 +78,7 @@ class BagSource:
         self.notes: Counter[str] = Counter()
         with RawBag(self.path) as bag:
             self.topics = bag.topics
-        cameras = self._calibrated_cameras() if cameras is None else cameras
+        cameras = {"camera": "/camera/image_raw"} if cameras is None else cameras
         self.image_topics = {self._find_image(topic): name for name, topic in cameras.items()}
         infos = {info_topic(topic): name for topic, name in self.image_topics.items()}
         self.info_topics = {topic: name for topic, name in infos.items() if self._has(topic, INFO_TYPE)}
@@ -103,16 +100,6 @@ class BagSource:
         with RawBag(self.path) as bag, closing(BagReading(self, bag).frames()) as frames:
             yield from islice(frames, self.frames.start, self.frames.stop, self.frames.step)
             self.problems.update(bag.problems)
-
-    def _calibrated_cameras(self) -> dict[str, str]:
-        """As `cameras`; the one called "camera" is the first, the others follow by name."""
-        topics = {
-            topic.removesuffix("/compressed") for topic, entry in self.topics.items() if entry.type in IMAGE_TYPES
-        }
-        names = {topic.split("/")[1]: topic for topic in topics if RAW_IMAGE.fullmatch(topic)}
-        known = {name: topic for name, topic in names.items() if self._has(info_topic(topic), INFO_TYPE)}
-        main = {"camera": known.pop("camera", "/camera/image_raw")} if "camera" in known or not known else {}
-        return main | dict(sorted(known.items()))
 
     def _find_image(self, topic: str) -> str:
         compressed = topic + "/compressed"

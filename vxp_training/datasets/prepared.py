@@ -62,7 +62,8 @@ class PreparedData:
     def fingerprint(self) -> str:
         """Sixteen hex digits over the table and all calibration: the same for the same frames, unless their files
         change in place."""
-        parts = (self.annotation.fingerprint(), (self.folder / DRIVES).read_text(), self.T_base_camera.tobytes().hex())
+        parts = [self.annotation.fingerprint(), (self.folder / DRIVES).read_text(), self.T_base_camera.tobytes().hex()]
+        parts += [path.read_text() for path in sorted(self.folder.rglob(f"*{BESIDE}"))]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def frame(self, row: int) -> Frame:

@@ -249,6 +249,8 @@ def _modality_problems(recipe: Recipe) -> list[str]:
         return [f"modalities must be some of camera, lidar and fused, got {modalities}"]
     if not recipe.sees_rig and "fused" in modalities and (recipe.architecture != "view" or len(set(modalities)) < 3):
         return ["modalities: fused needs the architecture view, and camera and lidar beside it, or lcpr or einet"]
+    if recipe.architecture == "view" and any(value % 4 for value in (*recipe.view.cells, recipe.view.tokens)):
+        return [f"view.cells and view.tokens must be multiples of 4, got {recipe.view.cells} and {recipe.view.tokens}"]
     return []
 
 

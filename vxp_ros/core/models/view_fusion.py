@@ -43,6 +43,7 @@ class FusedView(nn.Module):
         """Take over the sensors' own norms and heads."""
         for sensor, network in (("camera", camera), ("lidar", lidar)):
             self.norm[sensor], self.head[sensor] = deepcopy(network.norm), deepcopy(network.head)
+            self.read[sensor].norm = deepcopy(network.norm)
 
     def forward(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..datatypes import Camera
+from ..errors import BadInput
 from ..geometry import invert
 
 if TYPE_CHECKING:
@@ -41,6 +42,14 @@ def normalised_intrinsics(camera: Camera) -> np.ndarray:
     """(fx / width, fy / height, cx / width, cy / height), float64."""
     K = np.asarray(camera.K, dtype=np.float64)
     return np.array([K[0, 0] / camera.width, K[1, 1] / camera.height, K[0, 2] / camera.width, K[1, 2] / camera.height])
+
+
+def usable_intrinsics(camera: Camera) -> np.ndarray:
+    """`normalised_intrinsics`. Raises BadInput "bad_camera_info" where they are no numbers, or not positive."""
+    intrinsics = normalised_intrinsics(camera)
+    if not np.isfinite(intrinsics).all() or intrinsics[:2].min() <= 0:
+        raise BadInput("bad_camera_info", f"the intrinsics divided by the image size are {intrinsics.tolist()}")
+    return intrinsics
 
 
 def view_from_lidar(T_base_camera: np.ndarray, T_base_lidar: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from ..datatypes import Camera, Frame, Image
 from ..geometry import transform_points
 from .image import to_tensor
 from .pointcloud import limit
-from .projection import normalised_intrinsics, view_from_lidar
+from .projection import usable_intrinsics, view_from_lidar
 from .view_image import CHANNELS, view_image
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ class Views:
 
 def frame_views(frame: Frame, recipe: "Recipe") -> Views:
     """The views of the frame's calibrated cameras in order of name; without any, its first image and the LiDAR straight
-    ahead, which nothing relates."""
+    ahead, which nothing relates. Raises BadInput "bad_camera_info"."""
     cameras = calibrated_cameras(frame)
     if cameras:
         views = [
-            one_view(frame.images.get(name), frame.points, view_from_lidar_or_ahead(camera, frame), camera, recipe)
+            one_view(frame.images.get(name), frame.points, view_of_lidar(camera, frame), camera, recipe)
             for name, camera in cameras.items()
         ]
         yaw = [heading(camera.T_base_camera) for camera in cameras.values()]
@@ -54,20 +54,24 @@ def frame_views(frame: Frame, recipe: "Recipe") -> Views:
 
 
 def calibrated_cameras(frame: Frame) -> dict[str, Camera]:
-    """Of cameras with and without an image, by name."""
+    """Of cameras with and without an image, by name. None where no image is of a calibrated camera, or nobody knows
+    where the LiDAR sits: then nothing relates the two."""
     cameras = {name: image.camera for name, image in frame.images.items()} | frame.cameras
     known = {name: camera for name, camera in cameras.items() if camera and camera.T_base_camera is not None}
-    return dict(sorted(known.items()))
+    has_lost_image = bool(frame.images) and not set(frame.images) & set(known)
+    has_lost_lidar = frame.points is not None and frame.T_base_lidar is None
+    return {} if has_lost_image or has_lost_lidar else dict(sorted(known.items()))
 
 
-def view_from_lidar_or_ahead(camera: Camera, frame: Frame) -> np.ndarray | None:
-    return None if frame.T_base_lidar is None else view_from_lidar(camera.T_base_camera, frame.T_base_lidar)
+def view_of_lidar(camera: Camera, frame: Frame) -> np.ndarray:
+    """T_view_lidar [4, 4]; of no use without points."""
+    return np.eye(4) if frame.points is None else view_from_lidar(camera.T_base_camera, frame.T_base_lidar)
 
 
 def one_view(
     image: Image | None,
     points: np.ndarray | None,
-    T_view_lidar: np.ndarray | None,
+    T_view_lidar: np.ndarray,
     camera: Camera | None,
     recipe: "Recipe",
 ) -> tuple[torch.Tensor, torch.Tensor, tuple[bool, bool]]:
@@ -76,10 +80,10 @@ def one_view(
     has_image = image is not None and not is_blank(image.pixels)
     if has_image:
         tensor = to_tensor(image.pixels, recipe.image)
-    if points is not None and T_view_lidar is not None:
+    if points is not None:
         points = limit(points, MAX_POINTS).copy()
         points[:, :3] = transform_points(T_view_lidar, points[:, :3])
-        intrinsics = np.array(recipe.lidar.nominal_view) if camera is None else normalised_intrinsics(camera)
+        intrinsics = np.array(recipe.lidar.nominal_view) if camera is None else usable_intrinsics(camera)
         picture = torch.from_numpy(view_image(points, intrinsics, tuple(recipe.view.cells)))
     return tensor, picture, (has_image, bool(picture[0].any()))
 
