@@ -14,11 +14,10 @@ import torch
 
 from vxp_ros.core.datatypes import Frame
 from vxp_ros.core.encoder import Encoder
-from vxp_ros.core.geometry import make_transform
+from vxp_ros.core.geometry import make_transform, rotation_z
 from vxp_ros.core.json_file import write_json
 from vxp_ros.core.models.view_fusion import each_view, in_colour
 from vxp_ros.core.preprocessing.views import frame_views
-from vxp_training.datasets.town.rig import rotation_z
 from vxp_training.datasets.town.store.task import RigChoice
 from vxp_training.datasets.town_days import Spacing, TownDays, record_days
 from vxp_training.evaluate import wilson

@@ -21,6 +21,7 @@ from .engine import Outcome
 from .feature_cache import FeatureCache, Report
 from .place_task import PlaceTask, others, share_found
 from .recipe import JointRecipe
+from .samples import Augmentation, image_sample, picture_sample
 from .training_data import TrainingData
 
 LEAST_SHARE = 0.1  # of a cell's points: with fewer its depth is not known
@@ -64,6 +65,15 @@ class JointStage(PlaceTask):
         ranks.wait()
         self.maps.open()
         self.pictures.open()
+
+    def trained(self) -> nn.Module:
+        return self
+
+    def image(self, row: int, mirrored: bool) -> torch.Tensor:
+        return image_sample(self.data.frame(row), self.model, Augmentation(), None, mirrored)
+
+    def picture(self, row: int, mirrored: bool) -> torch.Tensor:
+        return picture_sample(self.data.frame(row), self.model, mirrored)
 
     def begin(self, images: torch.Tensor) -> torch.Tensor:
         return self.encoder.begin(images, self.optimiser.frozen_blocks)

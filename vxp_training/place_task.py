@@ -12,7 +12,6 @@ from .engine import Task
 from .losses import info_nce
 from .mining import FOLDER_GAP_M, Poses, on_other_drives, pair_masks, place_batches, positives_of
 from .recipe import ContrastRecipe
-from .samples import Augmentation, image_sample, picture_sample
 from .schedule import rise_and_fall
 from .training_data import TrainingData
 
@@ -33,18 +32,9 @@ class PlaceTask(Task):
         self.positives = on_other_drives(positives_of(self.poses[self.trained_rows]), drives[self.trained_rows])
         self.validated = self.validation(drives)
 
-    def trained(self) -> nn.Module:
-        return self
-
     @property
     def cached_rows(self) -> np.ndarray:
         return np.concatenate([self.data.train, self.data.validate])
-
-    def image(self, row: int, mirrored: bool) -> torch.Tensor:
-        return image_sample(self.data.frame(row), self.model, Augmentation(), None, mirrored)
-
-    def picture(self, row: int, mirrored: bool) -> torch.Tensor:
-        return picture_sample(self.data.frame(row), self.model, mirrored)
 
     def learning_rate(self, epoch: int, part: float) -> float:
         settings = self.optimiser

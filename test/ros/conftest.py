@@ -60,11 +60,13 @@ def ros():
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
     """An untrained model: it tells scenes apart by one sensor, which is all that these tests need."""
-    from vxp_ros.core.model_store import init_model
+    return make_model(tmp_path_factory.mktemp("model"), "vxp_lite")
 
-    folder = tmp_path_factory.mktemp("model") / "lite"
-    init_model("vxp_lite", folder)
-    return folder
+
+@pytest.fixture(scope="session")
+def fused_model(tmp_path_factory) -> Path:
+    """As `model`, but it can also fuse the sensors."""
+    return make_model(tmp_path_factory.mktemp("model"), "vxp_view")
 
 
 @pytest.fixture(scope="session")
@@ -73,18 +75,15 @@ def map_root(tmp_path_factory, model) -> Path:
 
 
 @pytest.fixture(scope="session")
-def fused_model(tmp_path_factory) -> Path:
-    """As `model`, but it can also fuse the sensors."""
-    from vxp_ros.core.model_store import init_model
-
-    folder = tmp_path_factory.mktemp("model") / "view"
-    init_model("vxp_view", folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def fused_map_root(tmp_path_factory, fused_model) -> Path:
     return make_map_root(tmp_path_factory.mktemp("maps"), fused_model)
+
+
+def make_model(folder: Path, recipe: str) -> Path:
+    from vxp_ros.core.model_store import init_model
+
+    init_model(recipe, folder / "model")
+    return folder / "model"
 
 
 def make_map_root(root: Path, model: Path) -> Path:

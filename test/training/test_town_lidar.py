@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from town_yard import WALL_X, driving, standing, wall, yard
 
-from vxp_ros.core.geometry import is_rigid, make_transform
+from vxp_ros.core.geometry import is_rigid, make_transform, rotation_z
 from vxp_training.datasets.town.days import make_day
 from vxp_training.datasets.town.lidar import LidarSimulator
-from vxp_training.datasets.town.rig import KNOTS, PATTERNS, Lidar, interpolate_poses, make_rig, rotation_z
+from vxp_training.datasets.town.rig import KNOTS, PATTERNS, Lidar, interpolate_poses, make_rig
 from vxp_training.datasets.town.scene import Material
 
 HEAD = make_transform(np.eye(3), np.array([0.0, 0.0, 1.85]))

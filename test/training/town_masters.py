@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from vxp_ros.core.geometry import make_transform, transform_points
+from vxp_ros.core.geometry import make_transform, rotation_z, transform_points
 from vxp_training.datasets.town.days import make_day, start_ns
-from vxp_training.datasets.town.rig import Lidar, rotation_z
+from vxp_training.datasets.town.rig import Lidar
 from vxp_training.datasets.town.splits import Split
 from vxp_training.datasets.town.store.master import Recording
 from vxp_training.datasets.town.store.master_files import encode_frame, write_frame, write_head

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from vxp_ros.core.datatypes import Camera
-from vxp_ros.core.geometry import make_transform, matrix_to_quaternion
+from vxp_ros.core.geometry import make_transform, matrix_to_quaternion, rotation_z
 
 Distortion = Literal["none", "plumb_bob", "equidistant"]
 MAIN_CAMERA = "camera"
@@ -135,11 +135,6 @@ def small_motion(rng: np.random.Generator) -> np.ndarray:
         rotation_z(z) @ np.roll(rotation_z(y), (-1, -1), (0, 1)) @ np.roll(rotation_z(x), (1, 1), (0, 1)),
         rng.normal(0.0, POSITION_SIGMA_M, 3),
     )
-
-
-def rotation_z(angle: float) -> np.ndarray:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
 def interpolate_poses(T: np.ndarray, times: np.ndarray, wanted: np.ndarray) -> np.ndarray:

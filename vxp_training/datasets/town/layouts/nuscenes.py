@@ -15,9 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vxp_ros.core.geometry import make_transform, matrix_to_quaternion
+from vxp_ros.core.geometry import make_transform, matrix_to_quaternion, rotation_z
 
-from ..rig import Rig, rotation_z
+from ..rig import Rig
 from ..store.master import Recording
 from ..streets.planner import reach
 

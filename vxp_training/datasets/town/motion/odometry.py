@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from vxp_ros.core.geometry import invert, make_transform
-
-from ..rig import rotation_z
+from vxp_ros.core.geometry import invert, make_transform, rotation_z
 
 SCALE_ERROR = 0.01  # of the way
 YAW_ERROR_PER_M = np.radians(0.5) / 100
