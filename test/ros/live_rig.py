@@ -266,3 +266,24 @@ class SpinningNode:
             self._thread.join(30)
             self.executor.shutdown()
             self.node.destroy_node()
+
+
+def show_and_wait(robot, heard, *numbers, **options):
+    """Show scenes one by one, each until its answer has come; returns the stamps."""
+    stamps = []
+    for number in numbers:
+        before = len(heard)
+        stamps.append(robot.show(number, **options))
+        assert robot.spin_until(lambda before=before: len(heard) > before), "no answer"
+    return stamps
+
+
+def assert_accounted(robot, node, bundles=None):
+    """received == processed + dropped + in flight, and nothing stays in flight."""
+    assert robot.spin_until(lambda: node.sensors.bundles.snapshot()["in_flight"] == 0)
+    for stream in node.sensors.all_streams():
+        account = node.sensors.account(stream)
+        waiting = account["in_flight"]
+        assert account["received"] == account["processed"] + sum(account["dropped"].values()) + waiting
+    if bundles is not None:
+        assert node.sensors.bundles.snapshot()["received"] == bundles
