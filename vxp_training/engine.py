@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -25,7 +24,8 @@ from vxp_ros.core.errors import ModelError, SourceError
 
 from .checkpoint import BEST, Progress, load_checkpoint, read_tensors, save_checkpoint, write_tensors
 from .distributed import Ranks
-from .feature_cache import Report
+from .feature_cache import Filling
+from .loading import load
 from .recipe import OptimiserRecipe
 from .run_log import RunLog
 from .samples import to_device
@@ -70,8 +70,8 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def collate(self, samples: list) -> Any: ...
 
-    def prepare(self, folder: Path, device: torch.device, ranks: Ranks, report: Report) -> None:
-        """Called once before the first step, in each process. report: how far what takes long has come."""
+    def prepare(self, folder: Path, ranks: Ranks, filling: Filling) -> None:
+        """Called once before the first step, in each process. filling: for what is made of all samples once."""
 
     def next_batch_size(self, size: int, means: dict[str, float]) -> int:
         """After an epoch with these mean numbers."""
@@ -137,7 +137,7 @@ class Loop:
         self.log.open(self.at.log_bytes, self.at.steps)
         try:
             if self.at.epoch < self.task.optimiser.epochs:
-                self.task.prepare(self.folder, self.device, self.ranks, self.log.preparing)
+                self.task.prepare(self.folder, self.ranks, self.filling())
                 self.parallel = self.ranks.wrap(self.task, self.device)
             while self.at.epoch < self.task.optimiser.epochs:
                 self.train_epoch()
@@ -147,6 +147,9 @@ class Loop:
         self.task.trained().load_state_dict(read_tensors(self.folder / BEST))
         self.task.eval()
         return self.at
+
+    def filling(self) -> Filling:
+        return Filling(self.task.optimiser.batch, self.device, self.log.preparing, self.engine.workers)
 
     def train_epoch(self) -> None:
         at = self.at
@@ -237,11 +240,7 @@ class Loop:
             for i, rows in enumerate(shares)
         ]
         seed = (self.engine.seed, self.at.epoch) if is_augmented else None
-        return DataLoader(
-            Samples(self.task, seed), batch_sampler=jobs[done:], collate_fn=self.task.collate,
-            num_workers=self.engine.workers, worker_init_fn=one_thread,
-            multiprocessing_context="fork" if self.engine.workers else None,
-        )  # fmt: skip
+        return load(Samples(self.task, seed), jobs[done:], self.engine.workers, self.task.collate)
 
     def save(self) -> None:
         self.at.log_bytes = self.log.flush()
@@ -269,10 +268,6 @@ def seed_everything(*numbers: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-
-
-def one_thread(_worker: int) -> None:
-    cv2.setNumThreads(0)
 
 
 @contextmanager

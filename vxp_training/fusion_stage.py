@@ -20,7 +20,7 @@ from vxp_ros.core.preprocessing.views import Views, frame_views
 
 from .distributed import Ranks
 from .engine import Outcome
-from .feature_cache import FeatureCache, Report
+from .feature_cache import FeatureCache, Filling
 from .joint import thinned
 from .place_task import PlaceTask, others, share_found
 from .recipe import FusionRecipe
@@ -69,17 +69,16 @@ class FusionStage(PlaceTask):
                 module.eval()
         return self
 
-    def prepare(self, folder: Path, device: torch.device, ranks: Ranks, report: Report) -> None:
+    def prepare(self, folder: Path, ranks: Ranks, filling: Filling) -> None:
         """Encode all images once, and draw all scans."""
         names = {"maps": 2, "seen": 1, "layout": 1}  # what changes with the mirror only by being mirrored is there once
         caches = [FeatureCache(folder / f"{name}.npy", self.cached_rows, n, np.float16) for name, n in names.items()]
         self.maps, self.seen, self.layout = caches
         if ranks.is_first:
             self.eval()
-            rest = self.optimiser.batch, device, report
-            self.maps.fill(lambda row, mirrored: self.views_of(row, mirrored).images, self.camera_maps, *rest)
-            self.seen.fill(lambda row, _: what_is_seen(self.views_of(row), self.model), as_it_is, *rest)
-            self.layout.fill(lambda row, _: layout_of(self.views_of(row)), as_it_is, *rest)
+            self.maps.fill(lambda row, mirrored: self.views_of(row, mirrored).images, self.camera_maps, filling)
+            self.seen.fill(lambda row, _: what_is_seen(self.views_of(row), self.model), as_it_is, filling)
+            self.layout.fill(lambda row, _: layout_of(self.views_of(row)), as_it_is, filling)
         ranks.wait()
         for cache in caches:
             cache.open()

@@ -18,7 +18,7 @@ from vxp_ros.core.models.view import ViewModel
 
 from .distributed import Ranks
 from .engine import Outcome
-from .feature_cache import FeatureCache, Report
+from .feature_cache import FeatureCache, Filling
 from .place_task import PlaceTask, others, share_found
 from .recipe import JointRecipe
 from .samples import Augmentation, image_sample, picture_sample
@@ -53,15 +53,15 @@ class JointStage(PlaceTask):
         self.depth = DepthHead(network.camera.backbone.channels)
         self.dropout = nn.Dropout2d(settings.dropout)
 
-    def prepare(self, folder: Path, device: torch.device, ranks: Ranks, report: Report) -> None:
+    def prepare(self, folder: Path, ranks: Ranks, filling: Filling) -> None:
         """Encode all frames once by the frozen blocks, and draw all scans."""
         self.maps, self.pictures = (
             FeatureCache(folder / f"{name}.npy", self.cached_rows, 2, np.float16) for name in ("maps", "pictures")
         )
         if ranks.is_first:
             self.eval()
-            self.maps.fill(self.image, self.begin, self.optimiser.batch, device, report)
-            self.pictures.fill(self.picture, lambda pictures: pictures, self.optimiser.batch, device, report)
+            self.maps.fill(self.image, self.begin, filling)
+            self.pictures.fill(self.picture, lambda pictures: pictures, filling)
         ranks.wait()
         self.maps.open()
         self.pictures.open()

@@ -16,6 +16,8 @@ from .losses import KINDS, MARGIN
 
 STAGES = ("teacher", "local", "global")  # of VXP
 VIEW_STAGES = ("joint", "fusion")  # of the view model
+RIG_STAGES = ("places",)  # of LCPR and EINet
+STAGES_OF = {"vxp": STAGES, "view": VIEW_STAGES, "lcpr": RIG_STAGES, "einet": RIG_STAGES}  # by architecture
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,14 @@ class FusionRecipe(ContrastRecipe):
 
 
 @dataclass(frozen=True)
+class PlacesRecipe(ContrastRecipe):
+    """LCPR and EINet by places."""
+
+    lr: float = setting(5e-4, "largest learning rate", 1e-9, 10.0)
+    depth: float = setting(0.1, "EINet with interaction: weight of the LiDAR's depth from the pictures", 0.0, 100.0)
+
+
+@dataclass(frozen=True)
 class DataRecipe:
     """Prepared folders (`vxp data prepare`). Those of the command line replace these."""
 
@@ -137,7 +147,9 @@ class TrainingRecipe:
     model: str = setting("vxp", "recipe of the networks: a name in config/models, or a YAML file")
     start: list[str] = setting([], "model folders whose networks to start from; empty: image trunk as the recipe says")
     stages: list[str] = setting(
-        list(STAGES), "what to train, in this order: teacher, local, global; or, for a view model: joint, fusion"
+        list(STAGES),
+        "what to train, in this order: teacher, local, global; of a view model: joint, fusion; of LCPR and EINet: "
+        "places",
     )
     seed: int = setting(0, "of everything random", 0, 2**31 - 1)
     precision: str = setting("float32", "of the networks' sums", choices=("float32", "bfloat16"))
@@ -149,6 +161,7 @@ class TrainingRecipe:
     global_alignment: GlobalRecipe = field(default_factory=GlobalRecipe)
     joint: JointRecipe = field(default_factory=JointRecipe)
     fusion: FusionRecipe = field(default_factory=FusionRecipe)
+    places: PlacesRecipe = field(default_factory=PlacesRecipe)
     paper_compat: TrainingCompat = field(default_factory=TrainingCompat)
 
 
@@ -190,11 +203,10 @@ def parse_training_recipe(content: object, origin: str) -> TrainingRecipe:
 
 def contradictions(recipe: TrainingRecipe) -> list[str]:
     problems = []
-    known = VIEW_STAGES if set(recipe.stages) & set(VIEW_STAGES) else STAGES
-    if not recipe.stages or set(recipe.stages) - set(known) or len(set(recipe.stages)) < len(recipe.stages):
-        problems.append(
-            f"stages must be some of {', '.join(STAGES)} or of {', '.join(VIEW_STAGES)}, each once, got {recipe.stages}"
-        )
+    stages = set(recipe.stages)
+    if not stages or len(stages) < len(recipe.stages) or not any(stages <= set(known) for known in STAGES_OF.values()):
+        families = " or of ".join(", ".join(known) for known in dict.fromkeys(STAGES_OF.values()))
+        problems.append(f"stages must be some of {families}, each once, got {recipe.stages}")
     compat, data = recipe.paper_compat, recipe.data
     if compat.validate_on_test and not compat.all and data.validate:
         problems.append("paper_compat.validate_on_test leaves data.validate without use: give only one of them")

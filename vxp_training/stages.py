@@ -17,22 +17,25 @@ from vxp_ros.core.models.vxp import Vxp
 
 from .distributed import Ranks
 from .engine import Outcome, Task
-from .feature_cache import FeatureCache, Report
+from .feature_cache import FeatureCache, Filling
 from .fusion_stage import FusionStage
 from .joint import JointStage
 from .losses import batch_hard_triplet, global_alignment, local_alignment
 from .mining import batch_masks, grown_batch, pair_batches, positives_of
 from .recipe import GlobalRecipe, LocalRecipe, OptimiserRecipe, TeacherRecipe, TrainingRecipe
+from .rig_stage import PlacesStage
 from .samples import Augmentation, Scan, ScanBatch, image_sample, scan_sample
 from .training_data import TrainingData
 
 
 def make_stage(name: str, network: Vxp | ViewModel, model: Recipe, recipe: TrainingRecipe, data: TrainingData) -> Task:
-    """The stage `name` (teacher, local, global; joint, fusion) of a training recipe."""
+    """The stage `name` (recipe.STAGES_OF) of a training recipe."""
     if name == "joint":
         return JointStage(network, model, recipe.joint, data)
     if name == "fusion":
         return FusionStage(network, model, recipe.fusion, data)
+    if name == "places":
+        return PlacesStage(network, model, recipe.places, data)
     if name == "teacher":
         return TeacherStage(network, model, recipe.teacher, data)
     if name == "local":
@@ -132,14 +135,14 @@ class AlignmentStage(Task):
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """What of the teacher the student learns from. Called without gradients."""
 
-    def prepare(self, folder: Path, device: torch.device, ranks: Ranks, report: Report) -> None:
+    def prepare(self, folder: Path, ranks: Ranks, filling: Filling) -> None:
         if self.augmentation.changes_image:
             return
         rows = np.concatenate([self.data.train, self.data.validate])
         self.cache = FeatureCache(folder / "teacher.npy", rows, variants=1 + self.augmentation.flip)
         if ranks.is_first:
             self.eval()
-            self.cache.fill(self.image, self.encode, self.optimiser.batch, device, report)
+            self.cache.fill(self.image, self.encode, filling)
         ranks.wait()
         self.cache.open()
 

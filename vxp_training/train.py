@@ -19,7 +19,7 @@ from vxp_ros.core import fsio
 from vxp_ros.core.encoder import choose_device
 from vxp_ros.core.errors import ModelError
 from vxp_ros.core.model_store import RECIPE_FILE, Model, find_recipe, fresh_network, load_model, save_model
-from vxp_ros.core.models import Network
+from vxp_ros.core.models import Network, part
 from vxp_ros.core.models.backbones import mismatch
 from vxp_ros.core.models.recipe import Recipe, read_recipe
 
@@ -27,7 +27,7 @@ from .compat import frame_change
 from .datasets.prepared import PreparedData
 from .distributed import Ranks, joined_ranks
 from .engine import Engine
-from .recipe import VIEW_STAGES, TrainingRecipe, dump_training_recipe
+from .recipe import STAGES_OF, TrainingRecipe, dump_training_recipe
 from .stages import make_stage
 from .training_data import TrainingData, gather
 
@@ -80,7 +80,7 @@ def run_stages(recipe: TrainingRecipe, data: TrainingData, out: Path, device: to
 def first_network(recipe: TrainingRecipe) -> tuple[Recipe, Network]:
     """The networks as training starts: random but for the image trunk, or from model folders. Raises ModelError."""
     model = read_recipe(find_recipe(recipe.model))
-    if bool(set(recipe.stages) & set(VIEW_STAGES)) != (model.architecture == "view"):
+    if not set(recipe.stages) <= set(STAGES_OF[model.architecture]):
         raise ModelError(
             f"{recipe.model} is a {model.architecture} model, which the stages {recipe.stages} cannot train"
         )
@@ -90,7 +90,7 @@ def first_network(recipe: TrainingRecipe) -> tuple[Recipe, Network]:
     for folder in recipe.start:
         loaded = load_model(folder)
         for modality in loaded.recipe.modalities:
-            own, other = getattr(network, modality), getattr(loaded.network, modality)
+            own, other = part(network, modality), part(loaded.network, modality)
             if own is None:
                 continue
             if problem := mismatch(other.state_dict(), own.state_dict()):
