@@ -32,7 +32,7 @@ TURN_DEG, SHIFT_M, LOST = 2.0, 0.10, 0.3
 
 def main() -> None:
     options = parse_options()
-    encoder = Encoder.load(options.model, threads=options.threads)
+    encoder = Encoder.load(options.model, "cpu", options.threads)
     report = {"model": encoder.model_id, "cameras": options.cameras, "radius_m": RADIUS_M, "days": {}}
     towns = {town: ask_town(encoder, town, options) for town in options.towns.split(",")}
     for day in options.days.split(","):

@@ -25,7 +25,6 @@ KEYFRAME_RATE_HZ = 2.0
 # A step of so many times the usual one is the way between two routes, which the car was carried.
 CARRIED_RATIO = 8
 MIN_SIDE, MAX_SIDE = 16, 4096
-SEEDED_STYLE, SEEDED_SIZE = "train", (3, 2)
 ON_FIRST_USE = "the first one takes half a minute longer where the town was never drawn before: it is compiled"
 
 
@@ -192,13 +191,13 @@ def print_report(report: dict) -> None:
 
 
 def choose_split(name: str, seed: int | None) -> "Split":
-    from .datasets.town.splits import Split, find_split
+    from .datasets.town.splits import find_split, seeded
 
     if seed is None:
         return find_split(name or "town-demo")
     if name:
         raise typer.BadParameter("--split names a town and --seed makes another one; give one of them")
-    return Split(f"town-{seed}", seed, SEEDED_STYLE, SEEDED_SIZE)
+    return seeded(seed)
 
 
 def frame_density(layout: str, spacing: float | None, rate: float | None) -> tuple[float | None, float | None]:

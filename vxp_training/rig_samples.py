@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 
 from vxp_ros.core.datatypes import Frame
 from vxp_ros.core.models.recipe import Recipe
@@ -38,11 +39,11 @@ class RigFrames:
         return tuple(part if part[0].numel() else None for part in (self.images, self.scans))
 
 
-class RigCache:
+class RigCache(Dataset):
     """The frames of `rows` in files of a folder, as half floats. with_depths: for a network that learns them."""
 
     def __init__(self, folder: Path, rows: np.ndarray, data: TrainingData, model: Recipe, with_depths: bool):
-        self.data, self.model = data, model
+        self.rows, self.data, self.model = rows, data, model
         self.makers = {} if model.modalities == ["lidar"] else {"images": rig_images}
         self.makers |= {} if model.modalities == ["camera"] else {"scans": rig_scan}
         self.makers |= {"depths": rig_depths} if with_depths else {}
@@ -58,6 +59,12 @@ class RigCache:
 
     def frame(self, row: int) -> Frame:
         return self.data.frame(row)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> RigFrames:
+        return self.get(int(row))
 
     def get(self, row: int) -> RigFrames:
         """Of one frame, without the dimension B."""

@@ -116,7 +116,7 @@ def save_once(model: Recipe, network: Network, folder: Path, ranks: Ranks) -> No
 def in_words(recipe: TrainingRecipe, data: TrainingData, stages: Sequence[str]) -> str:
     names = ", ".join(Path(folder).name for folder in recipe.data.train)
     digest = hashlib.sha256(dump_training_recipe(recipe).encode()).hexdigest()[:8]
-    start = f", from {', '.join(Path(folder).name for folder in recipe.start)}" if recipe.start else ""
+    start = f", from {', '.join(load_model(folder).model_id for folder in recipe.start)}" if recipe.start else ""
     return (
         f"{len(data.train)} frames of {names}; stages {', '.join(stages)}{start}; recipe {digest}, seed {recipe.seed}"
     )

@@ -62,6 +62,16 @@ def test_it_learns_a_street_and_the_trunks_stay(tmp_path, kind):
     assert {"fused.turn.weight" in moved} == {kind is TwoCameras}
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_it_learns_on_a_gpu(tmp_path):
+    stage = make_stage(TwoCameras(8, views=2))
+    Engine(torch.device("cuda"), workers=2).train(stage, tmp_path)
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    curve = [entry["loss"] for entry in entries if entry["kind"] == "step"]
+    assert np.mean(curve[-3:]) < 0.8 * curve[0]
+
+
 def test_batches_hold_what_the_robot_would_see(tmp_path):
     stage = make_stage(TwoCameras(4, views=2), epochs=1)
     Engine(CPU).train(stage, tmp_path)

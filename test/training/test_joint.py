@@ -52,6 +52,15 @@ def test_both_branches_learn_a_street_by_heart_and_the_frozen_blocks_stay(tmp_pa
     assert not [name for name in moved if "backbone" in name and "running" in name]
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_both_branches_learn_on_a_gpu(tmp_path):
+    stage, _ = make_stage(epochs=10)
+    Engine(torch.device("cuda"), workers=2).train(stage, tmp_path)
+    curve = losses(tmp_path)
+    assert curve[-1]["across"] < 0.5 * curve[0]["across"]
+
+
 def test_frozen_maps_give_what_the_whole_network_gives(tmp_path):
     stage, _ = make_stage(epochs=1, dropout=0.0)
     Engine(CPU).train(stage, tmp_path)

@@ -16,6 +16,7 @@ from vxp_ros.core.models.recipe import Recipe, dump_recipe
 from vxp_ros.core.preprocessing.rig import rig_inputs, rig_scan
 from vxp_training.distributed import Ranks
 from vxp_training.engine import Engine
+from vxp_training.feature_cache import Filling
 from vxp_training.recipe import PlacesRecipe, TrainingRecipe, parse_training_recipe
 from vxp_training.rig_samples import RigFrames, mirrored
 from vxp_training.rig_stage import PlacesStage
@@ -46,6 +47,7 @@ def losses(folder, kind: str = "step") -> list[float]:
     return [entry["loss"] for entry in entries if entry["kind"] == kind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_learns_a_street(tmp_path, kind):
     stage = make_stage(KINDS[kind])
@@ -57,6 +59,31 @@ def test_it_learns_a_street(tmp_path, kind):
         "einet": set(), "without interaction": {"depths"}, "camera": {"depths", "scans"},
         "lidar": {"depths", "images"}, "lcpr": {"depths"},
     }[kind]  # fmt: skip
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_learns_on_a_gpu_and_describes_as_the_cpu_does(tmp_path, kind):
+    stage = make_stage(KINDS[kind])
+    Engine(torch.device("cuda"), workers=2).train(stage, tmp_path)
+    curve = losses(tmp_path)
+    assert np.mean(curve[-3:]) < 0.5 * np.mean(curve[:3])
+    inputs = rig_inputs(stage.data.frame(1), stage.model, "cuda")
+    on_cpu = [None if part is None else part.cpu() for part in inputs]
+    with torch.no_grad():
+        there = stage.network.eval().fuse(*inputs).cpu()
+        assert torch.linalg.norm(there - stage.network.cpu().fuse(*on_cpu)) < 1e-2
+
+
+def test_several_processes_make_the_samples_of_one(tmp_path):
+    for workers in (0, 2):
+        (tmp_path / str(workers)).mkdir()
+        stage = make_stage(KINDS["einet"])
+        stage.prepare(tmp_path / str(workers), Ranks(), Filling(5, CPU, lambda name, done, total: None, workers))
+    for name in ("images", "scans", "depths"):
+        one, two = (np.load(tmp_path / str(workers) / f"{name}.npy") for workers in (0, 2))
+        assert np.array_equal(one, two) and one.any()
 
 
 def test_the_depth_head_is_no_part_of_the_model_and_depth_is_learnt(tmp_path):

@@ -1,7 +1,7 @@
 """Drives through towns as one data set: recorded when they are not there yet, read straight from the recordings."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from vxp_ros.core.datatypes import Frame
 
 from .annotation import Annotation, concatenate
 from .prepare import planar
-from .town.splits import check_days, find_split
+from .town.splits import Split, check_days, find_split
 from .town.store.master import Recording
 from .town.store.recording import record
 from .town.store.task import RigChoice, Task
@@ -58,7 +58,7 @@ class Spacing:
 
 
 def record_days(
-    towns: list[str],
+    towns: Sequence[str | Split],
     days: dict[str, Spacing],
     cache: Path | None = None,
     processes: int | None = None,
@@ -66,12 +66,15 @@ def record_days(
     limit: int | None = None,
     rig: RigChoice = RIG,
 ) -> TownDays:
-    """Drives through all of these towns on all of these days. cache, processes, limit (frames of each drive): as for
-    `recording.record`. progress: gives a drive's name a function of (done, all).
+    """Drives through all of these towns (or splits of these names) on all of these days.
+
+    cache, processes, limit (frames of each drive): as for `recording.record`. progress: gives a drive's name a function
+    of (done, all).
 
     Raises SourceError for unknown towns and days. Towns overlap in space: ask about neighbours town by town.
     """
-    splits, names = [find_split(name) for name in towns], check_days(list(days))
+    splits = [town if isinstance(town, Split) else find_split(town) for town in towns]
+    names = check_days(list(days))
     bar = progress or (lambda name: lambda done, total: None)
     tasks = [
         Task(split, day, rig, spacing=days[day].metres, start=days[day].start) for split in splits for day in names

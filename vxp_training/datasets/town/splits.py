@@ -55,6 +55,11 @@ def find_split(name: str) -> Split:
     return SPLITS[name]
 
 
+def seeded(seed: int) -> Split:
+    """A town that is in no split: small, of the style of those for learning."""
+    return Split(f"town-{seed}", seed, "train", (3, 2))
+
+
 def check_days(days: list[str]) -> list[str]:
     """Raises SourceError unless these are days of a town, each named once."""
     wrong = [day for day in days if day not in DAYS]
