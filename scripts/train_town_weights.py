@@ -33,10 +33,11 @@ VALIDATED = {"sunny": Spacing(20.0), "rain": Spacing(20.0, 2.5), "night": Spacin
 def main() -> None:
     options = parse_options()
     recipe = read_training_recipe(find_training_recipe(options.recipe))
-    recipe = replace(recipe, workers=options.workers, stages=options.stages.split(","), start=options.start)
+    stages = options.stages.split(",") if options.stages else recipe.stages
+    recipe = replace(recipe, workers=options.workers, stages=stages, start=options.start)
     towns = TOWNS[: options.towns]
     for stage in recipe.stages:
-        data = frames_ahead(towns, options.limit) if stage == "joint" else frames_all_round(towns, options.limit)
+        data = frames_all_round(towns, options.limit) if stage == "fusion" else frames_ahead(towns, options.limit)
         names = DataRecipe(train=[town.name for town in towns], validate=[VALIDATION.name])
         one = replace(recipe, stages=[stage], data=names)
         run_stages(one, data, options.out / stage, choose_device(options.device), Ranks())
@@ -48,7 +49,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--recipe", default="vxp_view")
-    parser.add_argument("--stages", default="joint,fusion")
+    parser.add_argument("--stages", help="of the recipe: only these")
     parser.add_argument("--start", action="append", default=[], metavar="MODEL")
     parser.add_argument("--towns", type=int, default=len(TOWNS))
     parser.add_argument("--limit", type=int, help="frames of each drive, to try it out")

@@ -106,7 +106,7 @@ def test_a_damaged_map_does_not_pass(place_map, tmp_path, capsys):
 def test_a_bags_topics_can_be_named(source, model, tmp_path, capsys):
     topics = ["--image-topic", "/camera/image_raw", "--points-topic", "", "--odom-topic", "/ground_truth"]
     assert build(source, tmp_path / "camera_only", model, *topics, "--json", tmp_path / "r.json") == 0
-    assert json.loads((tmp_path / "r.json").read_text())["modalities"] == ["camera"]
+    assert json.loads((tmp_path / "r.json").read_text())["modalities"] == {"camera": 6}
     assert build(source, tmp_path / "m", model, "--points-topic", "/velodyne") == 1
     assert "/points" in capsys.readouterr().err  # the topics that there are
     assert build("kitti:nowhere:00", tmp_path / "m", model, "--points-topic", "/points") == 1

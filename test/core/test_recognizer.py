@@ -35,14 +35,14 @@ class MeanEncoder:
 
 
 def frame_at(value: int, images: bool = True, points: bool = True, black: bool = False) -> Frame:
-    pixels = np.full((40, 60, 3), value, np.uint8)
-    contrast = 0 if black else min(value, 9)  # the mean stays
-    pixels[:20], pixels[20:] = value - contrast, value + contrast
+    level, contrast = value + 9, 0 if black else 9  # the mean stays
+    pixels = np.empty((40, 60, 3), np.uint8)
+    pixels[:20], pixels[20:] = level - contrast, level + contrast
     camera = Camera(60, 40, np.eye(3))
     return Frame(
         stamp_ns=1000 + value,
         images={"camera": Image(pixels, camera)} if images else {},
-        points=np.full((50, 4), value, np.float32) if points else None,
+        points=np.full((50, 4), level, np.float32) if points else None,
         T_base_lidar=np.eye(4) if points else None,
     )
 
@@ -125,6 +125,19 @@ def test_auto_fuses_and_falls_back_to_the_sensor_that_is_left(missing, used, wor
     assert "alone" not in only.recognize(frame_at(70, **missing)).message
 
 
+def test_auto_asks_by_what_most_places_have():
+    recognizer = recognizer_of(MeanEncoder("camera", "lidar", "fused"), ("camera", "lidar", "fused"))
+    maker = PlaceRecognizer(MeanEncoder("camera", "lidar", "fused"))
+    dark = maker.make_place(frame_at(100, black=True), np.eye(4), KeyframeSettings())
+    assert list(dark.descriptors) == ["lidar"]
+    recognizer.place_map.add(dark)
+    answer = recognizer.recognize(frame_at(100))
+    assert (answer.modality, answer.candidates[0].place_id) == ("lidar", 10) and "only 10 places" in answer.message
+    assert recognizer.place_map.counts == {"camera": 10, "lidar": 11, "fused": 10}
+    with pytest.raises(BadInput, match="show nothing"):
+        maker.make_place(frame_at(1, points=False, black=True), np.eye(4), KeyframeSettings())
+
+
 def test_settings_decide_what_an_answer_is_worth():
     encoder = MeanEncoder("camera", "lidar")
     assert recognizer_of(encoder, max_distance=1.0).recognize(frame_at(42)).status == Status.NO_MATCH
@@ -178,13 +191,13 @@ def test_make_place_describes_by_every_shared_sensor():
     frame = replace(frame_at(30), T_odom_base=T_odom_base)
     place = PlaceRecognizer(MeanEncoder("camera", "lidar")).make_place(frame, T_map_base, KeyframeSettings(), drive=3)
     assert {modality: vector.tolist() for modality, vector in place.descriptors.items()} == {
-        "camera": [30, 0],
-        "lidar": [30, 0],
+        "camera": [39, 0],
+        "lidar": [39, 0],
     }
     assert (place.stamp_ns, place.drive) == (1030, 3)
     assert place.T_map_base is T_map_base
     assert place.T_odom_base is T_odom_base
-    assert place.cloud.tolist() == [[30, 30, 30]]  # fifty points in one voxel
+    assert place.cloud.tolist() == [[39, 39, 39]]  # fifty points in one voxel
 
 
 @pytest.mark.parametrize(
@@ -219,7 +232,7 @@ def test_the_small_cloud_is_in_the_base_frame():
     T_base_lidar = np.eye(4)
     T_base_lidar[2, 3] = 1.5
     cloud = small_cloud(replace(frame_at(2), T_base_lidar=T_base_lidar), voxel=0.3)
-    assert cloud.tolist() == [[2, 2, 3.5]]
+    assert cloud.tolist() == [[11, 11, 12.5]]
     assert cloud.dtype == np.float32
     assert small_cloud(frame_at(2), voxel=0) is None
     assert small_cloud(frame_at(2, points=False), voxel=0.3) is None

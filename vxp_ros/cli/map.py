@@ -123,7 +123,7 @@ def build_report(source: str, place_map: "PlaceMap", problems: Counter, saved: "
     return {
         "source": source,
         "places": len(place_map),
-        "modalities": list(place_map.modalities),
+        "modalities": place_map.counts,
         "models": place_map.models,
         "problems": dict(problems),
         "saved": saved is not None,
@@ -134,9 +134,11 @@ def build_report(source: str, place_map: "PlaceMap", problems: Counter, saved: "
 
 
 def print_build(report: dict, out: Path) -> None:
+    from ..core.map_report import sensors_in_words
+
     if report["saved"]:
-        size = report["bytes"] / 1e6
-        print(f"{out}: {report['places']} places by {' and '.join(report['modalities'])}, {size:.1f} MB")
+        sensors = sensors_in_words(report["modalities"], report["places"])
+        print(f"{out}: {report['places']} places by {sensors}, {report['bytes'] / 1e6:.1f} MB")
     if report["problems"]:
         fate = "saved all the same" if report["saved"] else "not saved: mend the source, or pass --allow-partial"
         print(f"unusable parts of {report['source']}: {in_words(report['problems'])}; {fate}")

@@ -7,6 +7,12 @@ from .map_manifest import Manifest
 from .place_map import PlaceMap
 
 
+def sensors_in_words(counts: dict[str, int], places: int) -> str:
+    """Such as "camera (27 of them) and lidar", for a map of 29 places. counts: places that have each modality."""
+    words = [name if count == places else f"{name} ({count} of them)" for name, count in counts.items()]
+    return " and ".join(words) or "no sensor"
+
+
 def describe(place_map: PlaceMap, manifest: Manifest) -> dict:
     """The facts that `vxp map info` shows, JSON-able. Lengths in metres; `modalities` counts the places that have each;
     `length_m` is the way from place to place within each drive."""
@@ -23,7 +29,7 @@ def describe(place_map: PlaceMap, manifest: Manifest) -> dict:
         "models": manifest.models,
         "dimensions": manifest.dimensions,
         "places": len(place_map),
-        "modalities": {m: sum(m in place.descriptors for place in places) for m in place_map.modalities},
+        "modalities": place_map.counts,
         "drives": len(set(drives.tolist())),
         "extent_m": [round(float(length), 3) for length in np.ptp(positions, axis=0)],
         "length_m": round(float(steps.sum()), 3),

@@ -49,6 +49,12 @@ class PlaceMap:
         return tuple(modality for modality in MODALITIES if modality in self._indexes)
 
     @property
+    def counts(self) -> dict[Modality, int]:
+        """How many places have a descriptor of each modality in the map."""
+        with self._lock:
+            return {modality: len(self._ids[modality]) for modality in self.modalities}
+
+    @property
     def dimensions(self) -> dict[Modality, int]:
         """Length of the descriptors of each modality in the map."""
         return {modality: self._indexes[modality].dimension for modality in self.modalities}

@@ -48,7 +48,8 @@ class PlaceRecognizer:
         return Recognition(frame.stamp_ns, modality, status, message, candidates, descriptor, watch.stage_ms)
 
     def query_modality(self, frame: Frame) -> Modality:
-        """What to describe the frame by: as set, else the best that frame, model and, if possible, map share."""
+        """What to describe the frame by: as set, else, of what frame, model and, if possible, map share, what most of
+        the map's places have; of equal ones the best."""
         if self.settings.query != "auto":
             return self.settings.query
         able = [
@@ -56,14 +57,17 @@ class PlaceRecognizer:
             for modality in BEST_FIRST
             if modality in self.encoder.modalities and shows(frame, modality) and meet(modality, self.settings.against)
         ]
-        known = self.place_map.modalities if self.place_map is not None else ()
-        return next((modality for modality in able if modality in known), next(iter(able), "camera"))
+        places = self.place_map.counts if self.place_map is not None else {}
+        return max(able, key=lambda modality: places.get(modality, 0), default="camera")
 
     def fallback(self, modality: Modality, place_map: PlaceMap) -> str:
-        """Tells of an automatic query by one sensor that would be fused if the frame had both; "" otherwise."""
+        """Tells of an automatic query by one sensor that would be fused if the frame, or more of the map's places, had
+        both; "" otherwise."""
         can_fuse = "fused" in self.encoder.modalities and "fused" in place_map.modalities
         if self.settings.query != "auto" or not can_fuse or modality == "fused":
             return ""
+        if place_map.counts["fused"] < place_map.counts.get(modality, 0):
+            return f", by {modality} alone: only {place_map.counts['fused']} places of the map are fused"
         return f", by {modality} alone: no {'image that shows anything' if modality == 'lidar' else 'point cloud'}"
 
     def map_modality(self, query: Modality, place_map: PlaceMap) -> Modality:
@@ -111,10 +115,12 @@ def shows(frame: Frame, modality: Modality) -> bool:
 
 
 def available_modalities(frame: Frame, encoder: Encoder) -> list[Modality]:
-    """What this frame can be described by. Raises BadInput when there is nothing."""
-    modalities = [modality for modality in encoder.modalities if has(frame, modality)]
+    """What this frame can be described by. Raises BadInput when there is nothing, or nothing but black images."""
+    modalities = [modality for modality in encoder.modalities if shows(frame, modality)]
     if not modalities:
-        raise BadInput("no_sensor", f"the frame holds nothing that the model {encoder.model_id} can describe")
+        is_dark = any(has(frame, modality) for modality in encoder.modalities)
+        lack = "only images that show nothing, and no other thing" if is_dark else "nothing"
+        raise BadInput("no_sensor", f"the frame holds {lack} that the model {encoder.model_id} can describe")
     return modalities
 
 

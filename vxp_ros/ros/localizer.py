@@ -9,6 +9,7 @@ from ..core.candidates import refusal
 from ..core.config import LocalizerSettings, MatchSettings
 from ..core.datatypes import Modality, Recognition, Status
 from ..core.errors import BadInput, MapError
+from ..core.map_report import sensors_in_words
 from ..core.map_store import load_map, path_of_map
 from ..core.place_map import PlaceMap
 from ..core.recognizer import PlaceRecognizer
@@ -139,7 +140,7 @@ def query_of(bundle: Bundle, match: MatchSettings) -> Modality:
 
 
 def describe(place_map: PlaceMap) -> str:
-    return f"map {place_map.map_id}: {len(place_map)} places by {' and '.join(place_map.modalities)}"
+    return f"map {place_map.map_id}: {len(place_map)} places by {sensors_in_words(place_map.counts, len(place_map))}"
 
 
 def map_report(place_map: PlaceMap | None, model_id: str) -> Report:

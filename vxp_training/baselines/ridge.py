@@ -27,7 +27,7 @@ PENALTIES = (1e2, 1e3, 1e4, 1e5, 1e6)
 FIT_TOWNS = ("town-train-1", "town-train-2", "town-train-3", "town-train-4")
 CHOICE_TOWN = "town-val"
 MAP_DAY, FIT_DAYS = "sunny", ("sunny", "sameday", "rain", "night", "snow")
-FIT_SPACING_M, CHOICE_SPACING_M, CHOICE_START_M = 5.0, 20.0, 2.5
+FIT_SPACING_M, CHOICE_SPACING_M, CHOICE_START_M = 13.0, 20.0, 2.5
 
 
 class Ridge:
@@ -105,7 +105,7 @@ def fit_on_towns(
     processes: int | None = None,
     bar: Callable[[str], Callable[[int, int], None]] | None = None,
 ) -> Ridge:
-    """Fitted on the training towns, a frame every 5 m on five days; the penalty is the one that finds most on the
+    """Fitted on the training towns, a frame every 13 m on five days; the penalty is the one that finds most on the
     validation town. Records what is not recorded yet. cache, processes: as for `record_days`."""
     from ..datasets.town_days import Spacing, record_days
 
