@@ -172,7 +172,7 @@ class Loop:
         at = self.at
         lr = self.task.learning_rate(at.epoch, at.step / steps)
         for group in self.optimiser.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("lr_factor", 1.0)
         seed_everything(self.engine.seed, at.epoch, at.step, self.ranks.rank)
         outcome = self.outcome(self.parallel, batch)
         numbers = self.mean({"loss": outcome.loss.item(), **outcome.numbers})

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from vxp_ros.core import json_file as json_files
+from vxp_ros.core.errors import SourceError
 
 from .commands import Bars, JsonOption, split_list
 
 if TYPE_CHECKING:
     from .datasets.annotation import Annotation
     from .descriptors import Describer, Frames
+    from .protocols.run import Results
     from .protocols.trial import Compat, Trial
 
 eval_app = typer.Typer(no_args_is_help=True)
@@ -106,6 +108,36 @@ def town(
     ask("town", asked, frames, trials, describer, out, json_file, limit, cache)
 
 
+@eval_app.command("nuscpr")
+def nuscpr(
+    split: Annotated[Path, typer.Option(metavar="DIR", help="What vxp nuscpr wrote: .../supervised_data or "
+                                        ".../self_supervised_data.")],
+    data: Annotated[list[Path], typer.Option(metavar="DIR", help="What vxp data prepare nuscenes:... --spacing 0 "
+                                             "wrote; repeatable.")],
+    model: ModelOption,
+    part: Annotated[Literal["test", "validation"], typer.Option(help="Which queries.")] = "test",
+    out: OutOption = None, json_file: JsonOption = None, limit: LimitOption = None, device: DeviceOption = "auto",
+    cache: CacheOption = None,
+) -> None:  # fmt: skip
+    """NUSC-PR: each district's queries against its database, 9 m; unseen districts together; by day and by night."""
+    from .datasets.nusc_pr.read import read_split
+    from .datasets.prepared import PreparedData
+    from .nuscpr_report import print_districts
+    from .protocols import nuscpr as protocol
+    from .split_frames import SplitFrames
+
+    frames = SplitFrames(read_split(split), [PreparedData(folder) for folder in data])
+    trials = protocol.trials(frames.split, part)
+    if not trials:
+        raise SourceError(f"{split} has no {part} queries among the keyframes of the prepared data")
+    asked = {"split": str(split), "data": [str(folder) for folder in data], "part": part,
+             "keyframes": len(frames), "missing_keyframes": frames.missing}  # fmt: skip
+    report, results = answered("nuscpr", asked, frames, trials, load_describer(model, device), limit, cache)
+    report["nuscpr"] = {mode: protocol.report(frames.split, answers) for mode, answers in results.items()}
+    write_report("nuscpr", report, frames, results, out, json_file)
+    print_districts(report)
+
+
 def ask_prepared(
     name: str, options: dict, model: str, data: Path, root: Path | None, out: Path | None, json_file: Path | None,
     limit: int | None, device: str, cache: Path | None, paper_compat: str,
@@ -147,23 +179,37 @@ def ask(
     json_file: Path | None, limit: int | None, cache: Path | None,
 ) -> None:  # fmt: skip
     """Describe, answer and show."""
+    from .eval_report import print_table
+
+    report, results = answered(name, asked, frames, trials, describer, limit, cache)
+    write_report(name, report, frames, results, out, json_file)
+    print_table(name, report)
+
+
+def answered(
+    name: str, asked: dict, frames: "Frames", trials: "list[Trial]", describer: "Describer", limit: int | None,
+    cache: Path | None,
+) -> "tuple[dict, Results]":  # fmt: skip
+    """The report, and per mode each trial's answers."""
     from .descriptors import default_cache
     from .protocols.run import evaluate
 
     with Bars() as bars:
         folder = cache.expanduser() if cache else default_cache()
         report, results = evaluate(frames, trials, describer, folder, limit, bars.bar("frames"))
-    report = {"protocol": name, **asked, "limit": limit, **report}
+    return {"protocol": name, **asked, "limit": limit, **report}, results
+
+
+def write_report(
+    name: str, report: dict, frames: "Frames", results: "Results", out: Path | None, json_file: Path | None
+) -> None:
     if json_file is not None:
         json_files.write_json(json_file, report)
     if out is not None:
         write_folder(out.expanduser(), name, report, frames, results)
-    from .eval_report import print_table
-
-    print_table(name, report)
 
 
-def write_folder(out: Path, name: str, report: dict, frames: "Frames", results: dict) -> None:
+def write_folder(out: Path, name: str, report: dict, frames: "Frames", results: "Results") -> None:
     from .eval_report import draw_plot, draw_sheets
 
     out.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """What `vxp eval` shows: the table, the plot, the sheets of hits and misses."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -25,18 +26,23 @@ TOP_VIEW_M = 50.0
 
 def print_table(title: str, report: dict) -> None:
     """Per group and mode; where there are several groups, their mean last."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{title}, {report['model']} (%)", title_justify="left")
-    for name in HEADER:
-        table.add_column(name, justify="left" if name in HEADER[:2] else "right")
     blocks = dict(report["groups"])
     if len(blocks) > 1:
         blocks["all"] = report["modes"]
-    for group, modes in blocks.items():
-        for mode, numbers in modes.items():
-            table.add_row(group, mode, *cells(numbers))
+    rows = [[group, mode, *cells(numbers)] for group, modes in blocks.items() for mode, numbers in modes.items()]
+    show(f"{title}, {report['model']} (%)", HEADER, rows)
+
+
+def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout; all columns but the first two are numbers."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for name in header:
+        table.add_column(name, justify="left" if name in header[:2] else "right")
+    for row in rows:
+        table.add_row(*row)
     console = Console(markup=False, highlight=False, emoji=False)
     if not console.is_terminal:  # a file or a pipe has room
         console.width = FILE_WIDTH

@@ -5,7 +5,7 @@ of lists being sorted: the first right answer stands behind all allowed answers 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -44,6 +44,11 @@ class Answers:
     error_m: np.ndarray
     nearest_m: np.ndarray
     chance: np.ndarray
+
+    def only(self, numbers: np.ndarray) -> "Answers":
+        """Of the queries of these numbers."""
+        columns = {field.name: getattr(self, field.name)[numbers] for field in fields(self) if field.name != "trial"}
+        return Answers(self.trial.only(numbers), **columns)
 
     @property
     def is_right(self) -> np.ndarray:

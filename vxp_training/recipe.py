@@ -16,7 +16,8 @@ from .losses import KINDS, MARGIN
 
 STAGES = ("teacher", "local", "global")  # of VXP
 VIEW_STAGES = ("joint", "fusion")  # of the view model
-RIG_STAGES = ("places",)  # of LCPR and EINet
+SPLIT_STAGES = ("tuples", "mined")  # of LCPR and EINet, from a NUSC-PR split
+RIG_STAGES = ("places", *SPLIT_STAGES)  # of LCPR and EINet
 STAGES_OF = {"vxp": STAGES, "view": VIEW_STAGES, "lcpr": RIG_STAGES, "einet": RIG_STAGES}  # by architecture
 
 
@@ -116,6 +117,34 @@ class PlacesRecipe(ContrastRecipe):
 
 
 @dataclass(frozen=True)
+class StepRecipe(OptimiserRecipe):
+    """Adam; the learning rate halves every lr_step epochs; min_lr has no effect."""
+
+    min_lr: float = setting(0.0, "without effect", 0.0, 10.0)
+    lr_step: int = setting(6, "epochs until the learning rate halves", 1, 100_000)
+    weight_decay: float = setting(0.0, "of Adam", 0.0, 10.0)
+
+
+@dataclass(frozen=True)
+class TuplesRecipe(StepRecipe):
+    """LCPR and EINet by the tuples of a NUSC-PR split."""
+
+    epochs: int = setting(40, "passes over the tuples", 1, 100_000)
+    batch: int = setting(4, "tuples per step, of 7 frames each", 1, 100_000)
+    trunk: float = setting(0.1, "factor of the learning rate of the ResNet trunks, which start from ImageNet", 0.0, 1.0)
+    depth: float = setting(0.1, "EINet with interaction: weight of the LiDAR's depth from the pictures", 0.0, 100.0)
+
+
+@dataclass(frozen=True)
+class MinedRecipe(StepRecipe):
+    """LCPR and EINet by triplets that are mined every epoch, as LCPR was trained."""
+
+    epochs: int = setting(120, "passes over the training queries", 1, 100_000)
+    batch: int = setting(1, "queries per step, each with a positive and up to 6 negatives", 1, 100_000)
+    lr: float = setting(1e-5, "learning rate at the start", 1e-9, 10.0)
+
+
+@dataclass(frozen=True)
 class DataRecipe:
     """Prepared folders (`vxp data prepare`). Those of the command line replace these."""
 
@@ -126,6 +155,7 @@ class DataRecipe:
         0.1, "part of the places that chooses the weights, if `validate` is empty", 0.0, 0.9
     )
     validation_square: float = setting(100.0, "such places come in squares of so many metres", 1.0, 1e6)
+    split: str = setting("", "folder of vxp nuscpr, for the stages tuples and mined: says who trains and who validates")
     dataset: str = setting("", "whose calibration paper_compat replaces", choices=("", "kitti", "vivid"))
 
 
@@ -149,7 +179,7 @@ class TrainingRecipe:
     stages: list[str] = setting(
         list(STAGES),
         "what to train, in this order: teacher, local, global; of a view model: joint, fusion; of LCPR and EINet: "
-        "places",
+        "places, tuples, mined",
     )
     seed: int = setting(0, "of everything random", 0, 2**31 - 1)
     precision: str = setting("float32", "of the networks' sums", choices=("float32", "bfloat16"))
@@ -162,6 +192,8 @@ class TrainingRecipe:
     joint: JointRecipe = field(default_factory=JointRecipe)
     fusion: FusionRecipe = field(default_factory=FusionRecipe)
     places: PlacesRecipe = field(default_factory=PlacesRecipe)
+    tuples: TuplesRecipe = field(default_factory=TuplesRecipe)
+    mined: MinedRecipe = field(default_factory=MinedRecipe)
     paper_compat: TrainingCompat = field(default_factory=TrainingCompat)
 
 

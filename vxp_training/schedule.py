@@ -16,3 +16,8 @@ def rise_and_fall(done: float, lr: float, min_lr: float) -> float:
     if done < WARM_UP:
         return max(lr * done / WARM_UP, min_lr)
     return min_lr + (lr - min_lr) * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
+
+
+def halved(epoch: int, step: int, lr: float) -> float:
+    """lr * 0.5^floor(epoch / step): LCPR's rule."""
+    return lr * 0.5 ** (epoch // step)

@@ -26,6 +26,7 @@ from .recipe import GlobalRecipe, LocalRecipe, OptimiserRecipe, TeacherRecipe, T
 from .rig_stage import PlacesStage
 from .samples import Augmentation, Scan, ScanBatch, image_sample, scan_sample
 from .training_data import TrainingData
+from .tuple_stage import MinedStage, TuplesStage
 
 
 def make_stage(name: str, network: Vxp | ViewModel, model: Recipe, recipe: TrainingRecipe, data: TrainingData) -> Task:
@@ -36,6 +37,10 @@ def make_stage(name: str, network: Vxp | ViewModel, model: Recipe, recipe: Train
         return FusionStage(network, model, recipe.fusion, data)
     if name == "places":
         return PlacesStage(network, model, recipe.places, data)
+    if name == "tuples":
+        return TuplesStage(network, model, recipe.tuples, data)
+    if name == "mined":
+        return MinedStage(network, model, recipe.mined, data)
     if name == "teacher":
         return TeacherStage(network, model, recipe.teacher, data)
     if name == "local":

@@ -17,19 +17,20 @@ import torch
 
 from vxp_ros.core import fsio
 from vxp_ros.core.encoder import choose_device
-from vxp_ros.core.errors import ModelError
+from vxp_ros.core.errors import ModelError, SourceError
 from vxp_ros.core.model_store import RECIPE_FILE, Model, find_recipe, fresh_network, load_model, save_model
 from vxp_ros.core.models import Network, part
 from vxp_ros.core.models.backbones import mismatch
 from vxp_ros.core.models.recipe import Recipe, read_recipe
 
 from .compat import frame_change
+from .datasets.nusc_pr.read import read_split
 from .datasets.prepared import PreparedData
 from .distributed import Ranks, joined_ranks
 from .engine import Engine
-from .recipe import STAGES_OF, TrainingRecipe, dump_training_recipe
+from .recipe import SPLIT_STAGES, STAGES_OF, TrainingRecipe, dump_training_recipe
 from .stages import make_stage
-from .training_data import TrainingData, gather
+from .training_data import TrainingData, gather, gather_split
 
 RUN_FILE = "recipe.yaml"
 
@@ -51,12 +52,26 @@ def train(recipe: TrainingRecipe, out: Path, device: str = "auto") -> Model:
 
 def open_data(recipe: TrainingRecipe) -> TrainingData:
     data, compat = recipe.data, recipe.paper_compat
+    check_split(recipe)
+    if data.split:
+        return gather_split(read_split(data.split), [PreparedData(folder) for folder in data.train])
     validate = data.test if compat.validate_on_test and data.test else data.validate
     return gather(
         [PreparedData(folder) for folder in data.train], [PreparedData(folder) for folder in validate],
         part=data.validation_part, square=data.validation_square, seed=recipe.seed,
         change=frame_change(compat, data.dataset),
     )  # fmt: skip
+
+
+def check_split(recipe: TrainingRecipe) -> None:
+    """A split and the stages that learn from one go together. Raises SourceError."""
+    if bool(recipe.data.split) != (set(recipe.stages) <= set(SPLIT_STAGES)):
+        raise SourceError(
+            f"the stages {' and '.join(SPLIT_STAGES)} learn from a split of vxp nuscpr (--split) and no other does; "
+            f"the recipe has {', '.join(recipe.stages)} and {recipe.data.split or 'no split'}"
+        )
+    if recipe.data.split and recipe.data.validate:
+        raise SourceError("a split says itself which keyframes choose the weights; leave out --validate")
 
 
 def run_stages(recipe: TrainingRecipe, data: TrainingData, out: Path, device: torch.device, ranks: Ranks) -> None:

@@ -11,12 +11,14 @@ Folders = list[Path]
 
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name in config/training (vxp_view, vxp_lite, "
-                      "vxp_kitti, vxp_oxford, vxp_vivid), or a YAML file.")],
+                      "vxp_kitti, vxp_oxford, vxp_vivid, einet_nuscpr, lcpr_nuscpr), or a YAML file.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Run folder; the model goes to DIR/model.")],
     data: Annotated[Folders | None, typer.Option(metavar="DIR", help="Prepared folder to learn from; repeatable.",
                     show_default="the recipe's")] = None,
     validate: Annotated[Folders | None, typer.Option(metavar="DIR", help="Prepared folder that chooses the weights.",
                         show_default="the recipe's, else a part of the data")] = None,
+    split: Annotated[Path | None, typer.Option(metavar="DIR", help="NUSC-PR: what vxp nuscpr wrote, for the stages "
+                     "tuples and mined.", show_default="the recipe's")] = None,
     device: Annotated[str, typer.Option(help="auto (CUDA when there is one), cpu, cuda or cuda:N.")] = "auto",
 ) -> None:  # fmt: skip
     """Train a model on prepared data; the same command goes on with what was stopped or killed.
@@ -30,6 +32,8 @@ def train(
     chosen = read_training_recipe(find_training_recipe(recipe))
     given = {"train": data, "validate": validate}
     folders = {name: [str(folder.expanduser()) for folder in values] for name, values in given.items() if values}
+    if split:
+        folders["split"] = str(split.expanduser())
     model = run(replace(chosen, data=replace(chosen.data, **folders)), out.expanduser(), device)
     if is_first_process():
         typer.echo(f"{out / 'model'}: {model.model_id}, trained on {model.recipe.trained_on}")

@@ -1,5 +1,6 @@
 """Frames of prepared folders, and which of them train and which choose the weights."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +11,13 @@ from vxp_ros.core.datatypes import Frame
 from vxp_ros.core.errors import SourceError
 
 from .datasets.annotation import Annotation, neighbours
+from .datasets.nusc_pr.read import NuscPrSplit
+from .datasets.prepared import PreparedData
 from .mining import POSITIVE_M, Poses
+from .split_frames import SplitFrames
+from .split_tuples import as_rows, tuple_sets
+
+logger = logging.getLogger(__name__)
 
 
 class Folder(Protocol):
@@ -25,13 +32,15 @@ class Folder(Protocol):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Rows of all folders, one folder after the other. change: made to every frame (published calibrations)."""
+    """Rows of all folders, one folder after the other. change: made to every frame (published calibrations).
+    split: whose keyframes the rows are, for the stages that learn from one."""
 
     folders: Sequence[Folder]
     poses: Poses
     train: np.ndarray
     validate: np.ndarray
     change: Callable[[Frame], Frame] = lambda frame: frame
+    split: NuscPrSplit | None = None
 
     def frame(self, row: int) -> Frame:
         for folder in self.folders:
@@ -70,6 +79,20 @@ def gather(
         if not len(chosen):
             raise SourceError(f"no frame with image and cloud to {use} on, of {len(rows)} in {len(folders)} folder(s)")
     return TrainingData(folders, poses, trained, validated, change)
+
+
+def gather_split(split: NuscPrSplit, folders: Sequence[PreparedData]) -> TrainingData:
+    """The keyframes of a NUSC-PR split. Who trains and who validates is the split's own rule.
+
+    Says how many keyframes and tuples are missing; raises SourceError when all are.
+    """
+    frames = SplitFrames(split, folders)
+    if frames.missing:
+        kept, every = len(frames.split.tuples()), len(split.tuples())
+        logger.warning(f"{frames.missing} of the split's {len(frames)} keyframes are not in the prepared data, so that "
+                       f"{every - kept} of {every} tuples are left out; prepare with --spacing 0")  # fmt: skip
+    trained, validated = (np.unique(as_rows(tuples)) for tuples in tuple_sets(frames.split))
+    return TrainingData([frames], Poses.of([frames.annotation]), trained, validated, split=frames.split)
 
 
 def split_by_squares(poses: Poses, rows: np.ndarray, part: float, square: float, seed: int):

@@ -85,6 +85,7 @@ def add_scene(scenes: list, samples: list, log: str, number: int, stamps: np.nda
     names = [token("sample", number, i) for i in range(len(stamps))]
     scenes.append({
         "token": token("scene", number), "name": f"scene-{number:04d}", "log_token": log, "nbr_samples": len(names),
+        "description": "Night, parked cars" if number % 5 == 4 else "Parked cars, turn left",
         "first_sample_token": names[0], "last_sample_token": names[-1],
     })  # fmt: skip
     for i, name in enumerate(names):

@@ -69,7 +69,8 @@ def keyframes(district: list[int], x: list[float], log: list[int], seconds: list
     return Keyframes(
         token=np.array([f"{i:032d}" for i in range(count)]), stamp_us=np.int64(np.multiply(seconds, 1e6)),
         scene=np.array(log, np.int32), log=np.array(log, np.int32), district=np.array(district, np.int32),
-        position=np.column_stack([x, np.zeros(count), np.zeros(count)]), districts=("bs", "son", "sq"),
+        position=np.column_stack([x, np.zeros(count), np.zeros(count)]),
+        is_night=np.arange(count) % 2 == 1, districts=("bs", "son", "sq"),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 from nuscpr_runs import PARTS, load
-from nuscpr_world import VERSION, write_tables
+from nuscpr_world import VERSION, token, write_tables
 
 from vxp_ros.core.errors import SourceError
 from vxp_training.datasets.nusc_pr.compat import NuscPrCompat
@@ -35,6 +35,12 @@ def copy(out, tmp_path):
     return shutil.copytree(out / "strict/supervised_data", tmp_path / "copy")
 
 
+def scene_numbers(infos) -> list[int]:
+    """Of each keyframe, the number that its scene's token was made of."""
+    numbers = {token("scene", number): number for number in range(100)}
+    return [numbers[info["scene_token"]] for info in infos]
+
+
 @EACH
 def test_what_is_read_is_what_the_files_say(out, scheme):
     folder = out / "strict" / PARTS[scheme]
@@ -55,6 +61,7 @@ def test_what_is_read_is_what_the_files_say(out, scheme):
     keyframes = split.keyframes
     assert keyframes.token.tolist() == [info["sample_token"] for info in infos]
     assert keyframes.stamp_us.tolist() == [info["timestamp"] for info in infos]
+    assert keyframes.is_night.tolist() == [number % 5 == 4 for number in scene_numbers(infos)]
     assert keyframes.position.tolist() == [i["lidar_infos"]["LIDAR_TOP"]["ego_pose"]["translation"] for i in infos]
 
 
@@ -152,5 +159,5 @@ def test_what_is_missing_is_named(copy, tmp_path):
         read_split(copy)
     facts = json.loads((copy / "split.json").read_text())
     (copy / "split.json").write_text(json.dumps({**facts, "format": 9}))
-    with pytest.raises(SourceError, match="has format 9, this program reads 1"):
+    with pytest.raises(SourceError, match="has format 9, this program reads 2"):
         read_split(copy)

@@ -29,7 +29,7 @@ def frames(x, seconds, log=None, scene=None, y=None) -> Keyframes:
         stamp_us=np.round(np.asarray(seconds, np.float64) * SECOND).astype(np.int64) + 1_526_915_243_000_000,
         scene=numbers if scene is None else np.asarray(scene, np.int32),
         log=numbers if log is None else np.asarray(log, np.int32), district=numbers, position=position,
-        districts=("bs",),
+        is_night=np.zeros(count, bool), districts=("bs",),
     )  # fmt: skip
 
 

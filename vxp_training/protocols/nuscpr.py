@@ -55,7 +55,8 @@ def allowed_pairs(keyframes: Keyframes, queries: np.ndarray, database: np.ndarra
 
 
 def report(split: NuscPrSplit, answers: list[Answers]) -> dict:
-    """Numbers of each district, and of those together that training has not seen (None when there are none)."""
+    """Numbers of each district, of those together that training has not seen (None when there are none), and of each
+    district with queries by night again by day and by night."""
     by_district = {result.trial.group: result for result in answers}
     unseen = [by_district[name] for name in split.zero_shot if name in by_district]
     return {
@@ -64,7 +65,20 @@ def report(split: NuscPrSplit, answers: list[Answers]) -> dict:
         "seed": split.facts["seed"],
         "districts": {name: numbers([result]) for name, result in by_district.items()},
         "zero_shot": numbers(unseen) if unseen else None,
+        "night": {
+            name: by_light(split, result) for name, result in by_district.items() if is_dark(split, result).any()
+        },
     }
+
+
+def by_light(split: NuscPrSplit, result: Answers) -> dict:
+    """Numbers of the queries by day and of those by night, of each that there are."""
+    parts = {"day": ~is_dark(split, result), "night": is_dark(split, result)}
+    return {light: numbers([result.only(np.flatnonzero(mask))]) for light, mask in parts.items() if mask.any()}
+
+
+def is_dark(split: NuscPrSplit, result: Answers) -> np.ndarray:
+    return split.keyframes.is_night[result.trial.queries]
 
 
 def numbers(results: list[Answers]) -> dict:

@@ -35,9 +35,13 @@ class Trial:
         """With at most `count` queries, spread evenly."""
         if count is None or count >= len(self.queries):
             return self
-        kept = np.linspace(0, len(self.queries) - 1, count).round().astype(int)
-        allowed = None if self.allowed is None else self.allowed[kept]
-        return replace(self, queries=self.queries[kept], positives=[self.positives[i] for i in kept], allowed=allowed)
+        return self.only(np.linspace(0, len(self.queries) - 1, count).round().astype(int))
+
+    def only(self, numbers: np.ndarray) -> "Trial":
+        """With the queries of these numbers."""
+        allowed = None if self.allowed is None else self.allowed[numbers]
+        positives = [self.positives[i] for i in numbers]
+        return replace(self, queries=self.queries[numbers], positives=positives, allowed=allowed)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from .keyframes import Keyframes, abbreviation, in_order
 # Clockwise, as the panorama of LCPR and EINet has them.
 CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
 COLUMNS = {
-    "scene": ("token", "name", "log_token", "first_sample_token", "nbr_samples"),
+    "scene": ("token", "name", "description", "log_token", "first_sample_token", "nbr_samples"),
     "log": ("token", "location"),
     "sample": ("token", "timestamp", "scene_token", "next"),
     "sample_data": ("token", "sample_token", "ego_pose_token", "calibrated_sensor_token", "timestamp", "filename",
@@ -22,6 +22,7 @@ COLUMNS = {
     "calibrated_sensor": ("token", "sensor_token", "translation", "rotation", "camera_intrinsic"),
     "sensor": ("token", "channel"),
 }  # fmt: skip
+NIGHT = "night"  # in a scene's description; nothing else in the tables says when it was dark
 # Our names -> those of the authors' files (sic), section 7.1, row 10.
 LEGACY = {"sample_data_token": "sample_token", "timestamp": "timestample"}
 
@@ -48,7 +49,7 @@ def read_tables(root: Path, version: str) -> tuple[list[dict], Keyframes]:
     if not infos:
         raise SourceError(f"nuScenes data: {tables} has no keyframes")
     lengths = [len(samples) for samples in chains]
-    return infos, make_columns(infos, places, [scene["log_token"] for scene in scenes], lengths)
+    return infos, make_columns(infos, scenes, places, lengths)
 
 
 def make_info(sample: dict, place: str, sensors: dict[str, dict]) -> dict:
@@ -67,11 +68,13 @@ def make_info(sample: dict, place: str, sensors: dict[str, dict]) -> dict:
     }
 
 
-def make_columns(infos: list[dict], places: list[str], logs: list[str], lengths: list[int]) -> Keyframes:
-    """places, logs, lengths: of each scene its location, log and number of keyframes."""
+def make_columns(infos: list[dict], scenes: list[dict], places: list[str], lengths: list[int]) -> Keyframes:
+    """scenes: rows of the table. places, lengths: of each scene its location and number of keyframes."""
     tokens = np.array([info["sample_token"] for info in infos])
     if len(np.unique(tokens)) < len(tokens):
         raise SourceError("nuScenes data: two scenes share a sample")
+    logs = [scene["log_token"] for scene in scenes]
+    is_night = [NIGHT in scene["description"].lower() for scene in scenes]
     districts, number = in_order(places), {log: i for i, log in enumerate(dict.fromkeys(logs))}
     poses = [info["lidar_infos"][LIDAR]["ego_pose"] for info in infos]
     return Keyframes(
@@ -81,6 +84,7 @@ def make_columns(infos: list[dict], places: list[str], logs: list[str], lengths:
         log=np.repeat(np.array([number[log] for log in logs], np.int32), lengths),
         district=np.repeat(np.array([districts.index(abbreviation(place)) for place in places], np.int32), lengths),
         position=np.array([as_numbers(pose, "translation", (3,)) for pose in poses]),
+        is_night=np.repeat(np.array(is_night, bool), lengths),
         districts=districts,
     )
 

@@ -21,6 +21,7 @@ class Keyframes:
 
     token: [N] str, of the sample. stamp_us: [N] int64. scene, log, district: [N] int32; scenes are numbered as in the
     table of scenes, districts as in `districts`. position: [N, 3] float64, the ego pose of LIDAR_TOP in the city's map.
+    is_night: [N] bool, the scene's description says so.
     """
 
     token: np.ndarray
@@ -29,6 +30,7 @@ class Keyframes:
     log: np.ndarray
     district: np.ndarray
     position: np.ndarray
+    is_night: np.ndarray
     districts: tuple[str, ...]
 
     def __len__(self) -> int:

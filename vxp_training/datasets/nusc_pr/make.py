@@ -21,7 +21,7 @@ from .supervised import split_supervised
 
 Scheme = Literal["supervised", "self-supervised"]
 FOLDERS = {"supervised": "supervised_data", "self-supervised": "self_supervised_data"}
-FORMAT = 1
+FORMAT = 2
 STEPS = 4
 Progress = Callable[[int, int], None]
 

@@ -55,6 +55,11 @@ class NuscPrSplit:
         return [name for name in self.districts if name != TRAINED_ON] if is_split else []
 
     @property
+    def trained(self) -> list[str]:
+        """The other districts, whose tuples and queries are learnt from."""
+        return [name for name in self.districts if name not in self.zero_shot]
+
+    @property
     def is_leak_free(self) -> bool:
         """Made without the published database and dates, so that a query's own drive shortly before does not count."""
         return "nuscpr_db_all_dates" not in self.facts["paper_compat"]
