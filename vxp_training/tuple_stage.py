@@ -19,7 +19,7 @@ from vxp_ros.core.models.recipe import Recipe
 from .datasets.nusc_pr.supervised import planar
 from .distributed import Ranks
 from .engine import Outcome, Task
-from .feature_cache import Filling, Samples
+from .feature_cache import Filling
 from .fusion_losses import MARGIN, lazy_triplet
 from .loading import load
 from .recipe import MinedRecipe, StepRecipe, TuplesRecipe
@@ -50,6 +50,7 @@ class TupleTask(Task):
         super().__init__()
         self.network, self.model, self.optimiser, self.data = network, model, settings, data
         self.describer = RigDescriber(network, model, depth)
+        self.to(memory_format=torch.channels_last)  # faster; set before a checkpoint is read: the same sums after it
 
     def trained(self) -> nn.Module:
         return self.describer
@@ -183,8 +184,7 @@ class MinedStage(TupleTask):
         vectors = np.full((len(self.split.keyframes), self.model.dimension), np.nan, np.float32)
         size = self.unit * how.batch
         parts = [rows[i : i + size] for i in range(0, len(rows), size)]
-        keys = [[(int(row), False) for row in part] for part in parts]
-        frames = load(Samples(lambda row, _: self.cache.get(row)), keys, how.workers, RigFrames.stack)
+        frames = load(self.cache, parts, how.workers, RigFrames.stack)
         for done, (part, batch) in enumerate(zip(parts, frames, strict=True), start=1):
             vectors[part] = self.describer.network.fuse(*to_device(batch, how.device).float().network_inputs()).cpu()
             how.report("descriptors", done, len(parts))

@@ -44,7 +44,7 @@ def entries(folder, kind: str = "step") -> list[dict]:
 
 
 def test_it_learns_a_handful_of_tuples(tmp_path):
-    Engine(CPU).train(make_stage("tuples", epochs=3, trunk=1.0), tmp_path)
+    Engine(CPU).train(make_stage("tuples", epochs=2, batch=2, trunk=1.0), tmp_path)
     curve = [entry["triplet"] for entry in entries(tmp_path)]
     assert len(curve) == 6 and np.mean(curve[-2:]) < 0.3 * np.mean(curve[:2])
     assert entries(tmp_path, "epoch")[-1]["validation_found"] == 1.0
