@@ -59,7 +59,7 @@ def test_one_switch_turns_all_on():
     [
         ({"teacher": {"epoch": 3}}, "unknown key teacher.epoch .did you mean teacher.epochs"),
         ({"teacher": {"lr": -1}}, "teacher.lr must lie in"),
-        ({"stages": ["teacher", "teacher"]}, "local, global or of joint, fusion or of places, tuples, mined, each once"),
+        ({"stages": ["teacher", "teacher"]}, "global or of joint, fusion or of places, tuples, mined, each once"),
         ({"local_alignment": {"loss": "l1"}}, "local_alignment.loss must be one of smooth_l1, mse, cosine"),
         ({"paper_compat": {"extrinsics_reversed_axes": True}}, "needs data.dataset"),
         ({"paper_compat": {"validate_on_test": True}, "data": {"validate": ["v"]}}, "give only one"),
