@@ -69,9 +69,10 @@ def test_one_step_by_hand(tmp_path):
     assert not any("decoder" in key for key in stage.network.state_dict())
 
 
-def test_a_tuple_with_fewer_negatives(tmp_path):
+@pytest.mark.parametrize("model", [LIDAR, ring_model("lcpr")], ids=["lidar", "lcpr"])
+def test_a_tuple_with_fewer_negatives(tmp_path, model):
     """The mean is over the triplets that there are."""
-    stage = make_stage("mined")
+    stage = make_stage("mined", model)
     stage.prepare(tmp_path, *filling())
     rows = np.array([[2, 0, 4, 5, 8, -1, -1, -1], [6, 5, 0, -1, -1, -1, -1, -1]])
     batch = stage.collate([stage.sample(int(row), None) for row in rows.ravel()])
