@@ -23,7 +23,7 @@ from vxp_training.train import run_stages
 from vxp_training.training_data import TrainingData
 
 TOWNS = (*(find_split(f"town-train-{number}") for number in range(1, 5)), *(seeded(seed) for seed in range(1105, 1113)))
-RING_TOWNS, VALIDATION = TOWNS[:4], find_split("town-val")
+RING_TOWNS, VALIDATION = 4, find_split("town-val")
 RING = RigChoice(cameras=6, size=(256, 96), rings=32)
 AHEAD_DAYS = {day: Spacing(13.0) for day in ("sunny", "sameday", "rain", "night", "snow")}
 RING_DAYS = {day: Spacing(13.0) for day in ("sunny", "rain", "night", "snow")}
@@ -37,8 +37,9 @@ def main() -> None:
     recipe = replace(recipe, workers=options.workers, stages=stages, start=options.start)
     towns = TOWNS[: options.towns]
     for stage in recipe.stages:
-        data = frames_all_round(towns, options.limit) if stage == "fusion" else frames_ahead(towns, options.limit)
-        names = DataRecipe(train=[town.name for town in towns], validate=[VALIDATION.name])
+        used = towns[:RING_TOWNS] if stage == "fusion" else towns
+        data = (frames_all_round if stage == "fusion" else frames_ahead)(used, options.limit)
+        names = DataRecipe(train=[town.name for town in used], validate=[VALIDATION.name])
         one = replace(recipe, stages=[stage], data=names)
         run_stages(one, data, options.out / stage, choose_device(options.device), Ranks())
         recipe = replace(recipe, start=[str(options.out / stage / "model")])
@@ -66,9 +67,7 @@ def frames_ahead(towns: Sequence[Split], limit: int | None) -> TrainingData:
 
 def frames_all_round(towns: Sequence[Split], limit: int | None) -> TrainingData:
     """Of the ring of cameras, and as many of the front camera alone."""
-    train = [
-        record_days([town], RING_DAYS, rig=rig, limit=limit) for rig in (RING, RIG) for town in towns[: len(RING_TOWNS)]
-    ]
+    train = [record_days([town], RING_DAYS, rig=rig, limit=limit) for rig in (RING, RIG) for town in towns]
     return gathered(train, [record_days([VALIDATION], VALIDATED, rig=rig, limit=limit) for rig in (RING, RIG)])
 
 

@@ -58,19 +58,19 @@ def place_map(places) -> PlaceMap:
 
 @pytest.fixture
 def dialogues(tmp_path, queries, place_map) -> dict[str, Dialogue]:
-    """By name: a mapping and four modes in which nothing has been said yet."""
+    """By name: a mapping and five modes in which nothing has been said yet."""
     return {name: Dialogue(tmp_path, name, queries, place_map) for name in ("mapping", *MODES)}
 
 
 @pytest.fixture
 def good_replays(dialogues) -> list[Replay]:
-    """A sound run: one sensor against itself always right, camera against LiDAR only for the first query."""
+    """A sound run: a sensor against itself always right, fused too, camera against LiDAR only for the first query."""
     for name, dialogue in dialogues.items():
         for number in range(4):
             if name == "mapping":
                 dialogue.keyframe(number)
             else:
-                is_right = name in ("2D-2D", "3D-3D") or number == 0
+                is_right = name in ("2D-2D", "3D-3D", "fused") or number == 0
                 dialogue.answer(number, number if is_right else (number + 2) % 4, after_ms=100.0 + number)
         dialogue.diagnose(received=4, processed=4)
     return [dialogue.replay() for dialogue in dialogues.values()]

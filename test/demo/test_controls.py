@@ -16,7 +16,7 @@ def with_pixels(moment, pixels):
 
 
 def test_controls_of_the_hand_made_run(queries, places):
-    controls = control_recalls(queries, places, "vxp_lite", radius_m=2.5)
+    controls = control_recalls(queries, places, "vxp_view", radius_m=2.5)
     assert controls["chance"] == pytest.approx(0.375)  # within 2.5 m lie two places, one, two and one, of four
     assert controls["thumbnails_8x16"] == 1.0  # query n shows the picture of place n
     assert set(controls["random_weights"]) == set(MODES)

@@ -17,7 +17,7 @@ def drawn(good_run, tmp_path) -> pictures.Pictures:
 
 def test_pictures_show_something(drawn):
     assert {mode: len(files) for mode, files in drawn.examples.items()} == {
-        "2D-2D": 1, "3D-3D": 1, "2D-3D": 2, "3D-2D": 2,
+        "2D-2D": 1, "3D-3D": 1, "2D-3D": 2, "3D-2D": 2, "fused": 1,
     }  # fmt: skip
     for path in [drawn.matches, drawn.latency, *drawn.examples["2D-3D"]]:
         image = cv2.imread(str(path))
@@ -27,8 +27,8 @@ def test_pictures_show_something(drawn):
 
 def test_match_lines_have_the_colour_of_their_verdict(drawn):
     pixels = cv2.imread(str(drawn.matches))[:, :, ::-1].astype(int)
-    half = pixels.shape[1] // 2, pixels.shape[0] // 2
-    upper_left, lower_left = pixels[: half[1] - 40, : half[0]], pixels[half[1] : -100, : half[0]]
+    third, half = pixels.shape[1] // 3, pixels.shape[0] // 2
+    upper_left, upper_right = pixels[: half - 40, :third], pixels[: half - 40, 2 * third :]
     right, wrong = (
         np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) for color in (pictures.RIGHT, pictures.WRONG)
     )
@@ -38,8 +38,8 @@ def test_match_lines_have_the_colour_of_their_verdict(drawn):
 
     assert has(upper_left, right)  # 2D-2D: all right
     assert not has(upper_left, wrong)
-    assert has(lower_left, right)  # 2D-3D: the first one right, the others wrong
-    assert has(lower_left, wrong)
+    assert has(upper_right, right)  # 2D-3D: the first one right, the others wrong
+    assert has(upper_right, wrong)
 
 
 def rgb(color: str) -> np.ndarray:
@@ -50,7 +50,7 @@ def test_the_page_is_whole_and_self_contained(good_run, drawn, tmp_path):
     path = tmp_path / "report.html"
     report.write_report(good_run, drawn, path)
     html = path.read_text()
-    assert html.count('<img src="data:image/') == 2 + 6
+    assert html.count('<img src="data:image/') == 2 + 7
     assert not re.search(r"(src|href)=\"(?!data:)", html)
     assert "http" not in html
     for mode in MODES:

@@ -17,10 +17,10 @@ from vxp_ros.demo.summary import account, check
 def test_a_sound_run(good_run):
     summary = good_run.summary
     check(summary)
-    assert summary["frames_sent"] == {"map": 4, "query": 16}
-    assert summary["queries_answered"] == 16
-    assert summary["candidates"] == 16
-    assert summary["recall_at_1"] == {"2D-2D": 1.0, "3D-3D": 1.0, "2D-3D": 0.25, "3D-2D": 0.25}
+    assert summary["frames_sent"] == {"map": 4, "query": 20}
+    assert summary["queries_answered"] == 20
+    assert summary["candidates"] == 20
+    assert summary["recall_at_1"] == {"2D-2D": 1.0, "3D-3D": 1.0, "2D-3D": 0.25, "3D-2D": 0.25, "fused": 1.0}
     assert summary["balanced"]
     assert summary["dropped"] == {}
     assert summary["latency_ms"]["end_to_end"]["p50"] == pytest.approx(101.5)

@@ -94,7 +94,7 @@ class QosSettings:
 class MatchSettings:
     query: str = setting(
         "auto",
-        "descriptor of the query; auto: the first of fused, lidar, camera that frame, model and map have",
+        "descriptor of the query; auto: of fused, lidar and camera what most places have",
         choices=("auto", "camera", "lidar", "fused"),
     )
     against: str = setting(

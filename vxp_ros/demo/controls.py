@@ -51,7 +51,7 @@ def random_weight_recalls(queries, places, recipe: str, recall) -> dict[str, flo
     vectors = {
         (name, sensor): np.array([encoder.describe(moment.frame, sensor).vector for moment in moments])
         for name, moments in (("query", queries), ("map", places))
-        for sensor in ("camera", "lidar")
+        for sensor in dict.fromkeys(sensor for pair in MODES.values() for sensor in pair)
     }
     return {mode: recall(vectors["query", query], vectors["map", against]) for mode, (query, against) in MODES.items()}
 

@@ -73,8 +73,8 @@ def pick_examples(answers: list[Answer]) -> list[Answer]:
 def draw_matches(run: DemoRun, path: Path) -> Path:
     """One panel per mode: the map from above, every query where it truly was, a line to the place it was taken for."""
     places = run.place_map.poses[:, :2, 3]
-    figure, axes = plt.subplots(2, 2, figsize=(10.5, 8.4), layout="constrained", sharex=True, sharey=True)
-    for axis, mode in zip(axes.flat, MODES, strict=True):
+    figure, axes = plt.subplots(2, 3, figsize=(14.0, 8.4), layout="constrained", sharex=True, sharey=True)
+    for axis, mode in zip(axes.flat, MODES, strict=False):
         draw_mode(axis, places, mode, [answer for answer in run.answers_of(mode) if not answer.is_refusal])
     handles = [
         plt.Line2D([], [], color=MAP, lw=2.5, label="mapped drive"),
@@ -84,7 +84,8 @@ def draw_matches(run: DemoRun, path: Path) -> Path:
         plt.Line2D([], [], color=QUERY, marker="o", markersize=5, lw=0, mfc="white", label="wrong, not believed"),
         plt.Line2D([], [], color=UNKNOWN, lw=6, alpha=0.35, label="not on the map"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    axes.flat[len(MODES)].axis("off")
+    axes.flat[len(MODES)].legend(handles=handles, loc="center", frameon=False)
     figure.savefig(path)
     plt.close(figure)
     return path
@@ -124,7 +125,7 @@ def draw_latency(run: DemoRun, path: Path) -> Path:
     }
     top = max((max(values) for values in latencies.values() if values), default=1.0)
     bins = np.linspace(0.0, top * 1.02, 40)
-    figure, axes = plt.subplots(len(MODES), 1, figsize=(8, 5.6), sharex=True, sharey=True, layout="constrained")
+    figure, axes = plt.subplots(len(MODES), 1, figsize=(8, 6.8), sharex=True, sharey=True, layout="constrained")
     for axis, (mode, values) in zip(axes, latencies.items(), strict=True):
         axis.hist(values, bins=bins, color=QUERY, alpha=0.85, rwidth=0.9)
         if values:

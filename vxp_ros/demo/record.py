@@ -12,12 +12,13 @@ from ..core.geometry import pose_from_vector
 from ..core.place_map import PlaceMap
 from .data import Moment
 
-# Query sensor to map sensor, in the words of the VXP paper: 2D is the camera, 3D the LiDAR.
+# Query sensor to map sensor, in the words of the VXP paper: 2D is the camera, 3D the LiDAR. Fused: both at once.
 MODES = {
     "2D-2D": ("camera", "camera"),
     "3D-3D": ("lidar", "lidar"),
     "2D-3D": ("camera", "lidar"),
     "3D-2D": ("lidar", "camera"),
+    "fused": ("fused", "fused"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The demo from data to report: bags, a map made by the mapper node, four modes asked of the localizer node.
+"""The demo from data to report: bags, a map made by the mapper node, five modes asked of the localizer node.
 
 Every ROS part is a process of its own on real Fast DDS; this one only starts, watches and stops them, and imports no
 ROS. A run fails when a process dies, a frame is unaccounted for, or no candidate arrives.
