@@ -4,6 +4,7 @@ A row is a keyframe of the split. A tuple is so many rows side by side: a query,
 """
 
 import os
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +56,9 @@ class TupleTask(Task):
     def trained(self) -> nn.Module:
         return self.describer
 
+    @abstractmethod
     def used_rows(self) -> np.ndarray:
         """Of all frames that this training looks at."""
-        raise NotImplementedError
 
     def prepare(self, folder: Path, ranks: Ranks, filling: Filling) -> None:
         self.folder, self.ranks, self.filling = folder, ranks, filling

@@ -147,7 +147,7 @@ def test_stages_can_start_from_a_model(content, unbroken, tmp_path):
     model = train(chosen, tmp_path / "run", "cpu")
     before = load_model(out / "1-teacher" / "model").network.camera.state_dict()
     assert all(torch.equal(before[name], tensor) for name, tensor in model.network.camera.state_dict().items())
-    assert ", from model; recipe" in model.recipe.trained_on
+    assert f", from {load_model(out / '1-teacher' / 'model').model_id}; recipe" in model.recipe.trained_on
     wrong = tmp_path / "wider.yaml"
     wrong.write_text(dump_recipe(tiny_model(dimension=9)))
     with pytest.raises(ModelError, match=r"start: the camera network of .* is none of tiny"):
