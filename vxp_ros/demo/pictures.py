@@ -84,8 +84,9 @@ def draw_matches(run: DemoRun, path: Path) -> Path:
         plt.Line2D([], [], color=QUERY, marker="o", markersize=5, lw=0, mfc="white", label="wrong, not believed"),
         plt.Line2D([], [], color=UNKNOWN, lw=6, alpha=0.35, label="not on the map"),
     ]
-    axes.flat[len(MODES)].axis("off")
-    axes.flat[len(MODES)].legend(handles=handles, loc="center", frameon=False)
+    axes[0, 2].tick_params(labelbottom=True)  # there is no panel below it
+    axes[1, 2].axis("off")
+    axes[1, 2].legend(handles=handles, loc="center", frameon=False)
     figure.savefig(path)
     plt.close(figure)
     return path
@@ -104,7 +105,8 @@ def draw_mode(axis: Axes, places: np.ndarray, mode: str, answers: list[Answer]) 
     known = [answer for answer in answers if answer.is_known]
     right = sum(answer.is_right for answer in known)
     query, against = MODES[mode]
-    axis.set_title(f"{mode}: {query} on {against} map, {right} of {len(known)} right")
+    what = "camera and LiDAR at once" if mode == "fused" else f"{query} on {against} map"
+    axis.set_title(f"{mode}: {what}, {right} of {len(known)} right")
     axis.set_aspect("equal")
     axis.set_xlabel("metres")
 
