@@ -71,7 +71,7 @@ install_packages() {
   # One pip call for all, so that nothing is resolved twice; a named torch goes first and then satisfies the rest.
   # shellcheck disable=SC2086  # VXP_TORCH may hold several pip arguments
   [ -z "${VXP_TORCH:-}" ] || run_pip ${VXP_TORCH} "numpy>=1.24"
-  run_pip "${pip_arguments[@]}" -e ".[cpu,demo,town,train,dev]"
+  run_pip "${pip_arguments[@]}" -e ".[cpu,demo,town,slam,train,dev]"
   [ -n "${VXP_ROS_DISTRO:-}" ] || "$VXP_VENV/bin/python" scripts/fix_ros_wheels.py
 }
 

