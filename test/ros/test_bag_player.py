@@ -177,7 +177,7 @@ def test_loops_are_equal_and_the_clock_jumps_back(bag, environment, tmp_path):
         wait_for(lambda: log.exists() and len(log.read_text().splitlines()) > 5.5 * len(SENSORS) * NUMBER)
         seconds, code, errors = interrupt(player)
         heard = listener.heard()
-    assert (code, seconds < 2) == (0, True), (seconds, errors)
+    assert (code, seconds < 10) == (0, True), (seconds, errors)
     for topic in SENSORS:
         found = stamps(heard[topic])
         loops = np.split(found, np.flatnonzero(np.diff(found) < 0) + 1)
@@ -254,7 +254,7 @@ def test_signals_end_the_wait_for_subscribers(bag, environment, number):
     wait_for(lambda: handles(player, signal.SIGTERM))
     time.sleep(0.3)
     seconds, code, errors = interrupt(player, number)
-    assert (code, seconds < 2) == (0, True) and "Traceback" not in errors, (seconds, errors)
+    assert (code, seconds < 10) == (0, True) and "Traceback" not in errors, (seconds, errors)
 
 
 def test_real_data_through_the_large_data_profile(environment, tmp_path, record_property):

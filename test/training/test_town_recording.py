@@ -65,7 +65,7 @@ def test_a_second_call_renders_nothing(recorded):
     before = {path: path.stat().st_mtime_ns for path in recording.folder.rglob("*.*") if path.name != ".lock"}
     start = time.monotonic()
     record(TASK, cache, LIMIT, processes=1)
-    assert time.monotonic() - start < 1.0
+    assert time.monotonic() - start < 5.0
     after = {path: path.stat().st_mtime_ns for path in recording.folder.rglob("*.*") if path.name != ".lock"}
     assert after == before
 
