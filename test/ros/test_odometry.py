@@ -76,7 +76,7 @@ def test_it_waits_for_odometry_that_is_on_its_way():
 def test_it_does_not_wait_when_there_is_no_odometry_at_all():
     start = time.monotonic()
     assert OdometryBuffer().pose_at(START, timeout=2.0) is None
-    assert time.monotonic() - start < 5.0
+    assert time.monotonic() - start < 1.5  # the timeout is 2
 
 
 def test_clearing_ends_the_wait():
@@ -84,7 +84,7 @@ def test_clearing_ends_the_wait():
     threading.Timer(0.05, buffer.clear).start()
     start = time.monotonic()
     assert buffer.pose_at(START + 100 * MS, timeout=2.0) is None
-    assert time.monotonic() - start < 5.0
+    assert time.monotonic() - start < 1.5  # the timeout is 2
 
 
 def test_memory_is_bounded_and_the_newest_stay():
