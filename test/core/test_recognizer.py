@@ -138,6 +138,16 @@ def test_auto_asks_by_what_most_places_have():
         maker.make_place(frame_at(1, points=False, black=True), np.eye(4), KeyframeSettings())
 
 
+def test_auto_against_one_sensor_asks_by_that_sensor():
+    modalities = "camera", "lidar", "fused"
+    recognizer = recognizer_of(MeanEncoder(*modalities), modalities, against="lidar")
+    no_cloud = PlaceRecognizer(MeanEncoder("camera")).make_place(frame_at(100), np.eye(4), KeyframeSettings())
+    recognizer.place_map.add(no_cloud)  # most places have a camera now, but none is searched by it
+    answer = recognizer.recognize(frame_at(70))
+    assert (answer.modality, answer.candidates[0].place_id) == ("lidar", 7)
+    assert "alone" not in answer.message  # nobody asked for a fused one
+
+
 def test_settings_decide_what_an_answer_is_worth():
     encoder = MeanEncoder("camera", "lidar")
     assert recognizer_of(encoder, max_distance=1.0).recognize(frame_at(42)).status == Status.NO_MATCH

@@ -49,25 +49,28 @@ class PlaceRecognizer:
 
     def query_modality(self, frame: Frame) -> Modality:
         """What to describe the frame by: as set, else, of what frame, model and, if possible, map share, what most of
-        the map's places have; of equal ones the best."""
-        if self.settings.query != "auto":
-            return self.settings.query
+        the map's places have; of equal ones the best. Where `against` is set, that is what they need to have."""
+        place_map, query, against = self.place_map, self.settings.query, self.settings.against
+        if query != "auto":
+            return query
         able = [
             modality
             for modality in BEST_FIRST
-            if modality in self.encoder.modalities and shows(frame, modality) and meet(modality, self.settings.against)
+            if modality in self.encoder.modalities and shows(frame, modality) and meet(modality, against)
         ]
-        places = self.place_map.counts if self.place_map is not None else {}
-        return max(able, key=lambda modality: places.get(modality, 0), default="camera")
+        places = {} if place_map is None else place_map.counts
+        wanted = {modality: modality if against == "auto" else against for modality in able}
+        return max(able, key=lambda modality: places.get(wanted[modality], 0), default="camera")
 
     def fallback(self, modality: Modality, place_map: PlaceMap) -> str:
         """Tells of an automatic query by one sensor that would be fused if the frame, or more of the map's places, had
         both; "" otherwise."""
-        can_fuse = "fused" in self.encoder.modalities and "fused" in place_map.modalities
-        if self.settings.query != "auto" or not can_fuse or modality == "fused":
+        counts, can_fuse = place_map.counts, "fused" in self.encoder.modalities
+        is_asked = self.settings.query == "auto" and meet("fused", self.settings.against)
+        if modality == "fused" or not (is_asked and can_fuse and "fused" in counts):
             return ""
-        if place_map.counts["fused"] < place_map.counts.get(modality, 0):
-            return f", by {modality} alone: only {place_map.counts['fused']} places of the map are fused"
+        if counts["fused"] < counts.get(modality, 0):
+            return f", by {modality} alone: only {counts['fused']} places of the map are fused"
         return f", by {modality} alone: no {'image that shows anything' if modality == 'lidar' else 'point cloud'}"
 
     def map_modality(self, query: Modality, place_map: PlaceMap) -> Modality:
