@@ -96,7 +96,7 @@ def answer_chunk(
     right = first_of(distances, is_positive & np.isfinite(distances))
     is_nearer = nearer_than(distances, right) & allowed
     full_rank = np.where(right >= 0, is_nearer.sum(axis=1), NEVER)
-    is_fetched = np.take_along_axis(can_answer, np.maximum(right, 0)[:, None], axis=1)[:, 0] & (right >= 0)
+    is_fetched = picked(can_answer, right) == 1
     metres = l2_distances(annotation.positions[trial.queries[rows]], annotation.positions[trial.database])
     return {
         "has_positive": is_positive.any(axis=1),

@@ -160,6 +160,15 @@ def test_nothing_may_be_answered():
     assert np.isnan(numbers["recall_at"]["1"]) and numbers["queries"] == 0 and numbers["average_precision"] == 0
 
 
+def test_a_database_without_a_place_answers_nothing():
+    trial, annotation, vectors = random_trial(6, fetch=51, has_rule=True)
+    none = np.zeros(0, np.int64)
+    trial = replace(trial, database=none, positives=[none] * 60, allowed=np.zeros((60, 0), bool))
+    result = answer(trial, annotation, vectors[:60], vectors[:0])
+    assert (result.best == -1).all() and np.isinf(result.distance).all() and not result.is_right.any()
+    assert summarise([result])["queries"] == 0
+
+
 def test_random_descriptors_find_what_chance_finds():
     found = []
     for seed in range(40):

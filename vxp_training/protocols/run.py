@@ -1,4 +1,4 @@
-"""From frames and trials to numbers: describe every frame once, then answer every trial in four modes."""
+"""From frames and trials to numbers: describe every frame once, then answer every trial in every mode."""
 
 from collections.abc import Sequence
 from pathlib import Path
