@@ -1,12 +1,14 @@
 """From a training recipe and prepared data to a model folder: the stages, one after the other.
 
 DIR/recipe.yaml      the recipe, every value
+DIR/inputs.txt       fingerprint of what the recipe only names: networks, frames, split
 DIR/1-teacher/       checkpoint.pt, best.pt, log.jsonl, tensorboard/, and model/ once the stage is done
 DIR/2-local/ ...
 DIR/model/           the result
 """
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -32,7 +34,7 @@ from .recipe import SPLIT_STAGES, STAGES_OF, TrainingRecipe, dump_training_recip
 from .stages import make_stage
 from .training_data import TrainingData, gather, gather_split
 
-RUN_FILE = "recipe.yaml"
+RUN_FILE, INPUTS_FILE = "recipe.yaml", "inputs.txt"
 
 
 def train(recipe: TrainingRecipe, out: Path, device: str = "auto") -> Model:
@@ -45,7 +47,7 @@ def train(recipe: TrainingRecipe, out: Path, device: str = "auto") -> Model:
     with joined_ranks(chosen.type == "cuda") as ranks:
         if chosen.type == "cuda" and ranks.world > 1:
             chosen = torch.device("cuda", ranks.local)
-        with claimed(out, recipe, ranks):
+        with claimed(out, recipe, data, ranks):
             run_stages(recipe, data, out, chosen, ranks)
     return load_model(out / "model")
 
@@ -148,7 +150,7 @@ def commit() -> str:
 
 
 @contextmanager
-def claimed(out: Path, recipe: TrainingRecipe, ranks: Ranks):
+def claimed(out: Path, recipe: TrainingRecipe, data: TrainingData, ranks: Ranks):
     """The run folder, for this training alone. Raises ModelError when another one is at work in it, or was."""
     if not ranks.is_first:
         yield
@@ -156,14 +158,22 @@ def claimed(out: Path, recipe: TrainingRecipe, ranks: Ranks):
     fsio.create_folders(out)
     try:
         with fsio.lock(out / ".lock", wait_s=0):
-            write_recipe(out / RUN_FILE, dump_training_recipe(recipe))
+            write_once(out / RUN_FILE, dump_training_recipe(recipe), "is another recipe")
+            write_once(out / INPUTS_FILE, inputs_of(recipe, data), "is of other data, another split or other networks")
             yield
     except fsio.Busy as owner:
         raise ModelError(f"{out} is in use by {owner}") from owner
 
 
-def write_recipe(path: Path, text: str) -> None:
+def write_once(path: Path, text: str, otherwise: str) -> None:
     if not path.exists():
         fsio.replace_file(path, [text.encode()])
     elif path.read_text() != text:
-        raise ModelError(f"{path} is another recipe: go on with that one, or choose another --out")
+        raise ModelError(f"{path} {otherwise}: go on with that one, or choose another --out")
+
+
+def inputs_of(recipe: TrainingRecipe, data: TrainingData) -> str:
+    """A fingerprint of what the recipe names. The caches in the run folder are of these frames and these networks."""
+    split = json.dumps(data.split.facts, sort_keys=True) if data.split else ""
+    parts = [find_recipe(recipe.model).read_text(), split, *(folder.fingerprint() for folder in data.folders)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest() + "\n"

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,11 @@ from vxp_ros.core.encoder import Encoder
 from vxp_ros.core.errors import ModelError, SourceError
 from vxp_ros.core.model_store import load_model
 from vxp_ros.core.models.recipe import dump_recipe
-from vxp_training.datasets.prepared import PreparedData
+from vxp_training.datasets.annotation import read_annotation, write_annotation
+from vxp_training.datasets.prepared import TABLE, PreparedData
+from vxp_training.distributed import Ranks
 from vxp_training.recipe import TrainingRecipe, parse_training_recipe
-from vxp_training.train import train
+from vxp_training.train import claimed, open_data, train
 from vxp_training.train_command import train as train_command
 
 FORK = multiprocessing.get_context("fork")  # the children need not import torch again
@@ -134,6 +137,16 @@ def test_a_run_folder_belongs_to_one_recipe_and_one_process(content, unbroken, t
         run_here(content | {"seed": 1}, out)
     from vxp_ros.core import fsio
 
+    moved = tmp_path / "street"
+    shutil.copytree(content["data"]["train"][0], moved)
+    mine = content | {"data": {"train": [str(moved)], "validate": [str(moved)]}}
+    with claimed(tmp_path / "mine", recipe_of(mine), open_data(recipe_of(mine)), Ranks()):
+        pass
+    table = read_annotation(moved / TABLE)
+    table.stamp_ns[:] += 1
+    write_annotation(moved / TABLE, table)  # another preparation in the same place: caches would be of the old frames
+    with pytest.raises(ModelError, match="is of other data"):
+        run_here(mine, tmp_path / "mine")
     (tmp_path / "run").mkdir()
     with fsio.lock(tmp_path / "run" / ".lock", 0), pytest.raises(ModelError, match="is in use by process"):
         run_here(content, tmp_path / "run")
