@@ -1,5 +1,6 @@
 """What LCPR and EINet learn from: a frame's images, range image and depths, made once; and batches of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from vxp_ros.core.datatypes import Frame
+from vxp_ros.core.errors import BadInput, SourceError
 from vxp_ros.core.models.recipe import Recipe
 from vxp_ros.core.preprocessing.rig import rig_depths, rig_images, rig_scan
 
@@ -52,13 +54,17 @@ class RigCache(Dataset):
     def fill(self, ranks: Ranks, filling: Filling) -> None:
         if ranks.is_first:
             for name, cache in self.caches.items():
-                cache.fill(lambda row, _, make=self.makers[name]: make(self.frame(row), self.model), as_it_is, filling)
+                cache.fill(lambda row, _, make=self.makers[name]: self.made(row, make), as_it_is, filling)
         ranks.wait()
         for cache in self.caches.values():
             cache.open()
 
-    def frame(self, row: int) -> Frame:
-        return self.data.frame(row)
+    def made(self, row: int, make: Callable[[Frame, Recipe], torch.Tensor]) -> torch.Tensor:
+        """Raises SourceError that says which frame the network cannot learn from."""
+        try:
+            return make(self.data.frame(row), self.model)
+        except BadInput as problem:
+            raise SourceError(f"{self.data.name(row)}: {problem}; leave it out of the prepared data") from None
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -45,9 +45,19 @@ class TrainingData:
     split: NuscPrSplit | None = None
 
     def frame(self, row: int) -> Frame:
+        folder, number = self.place(row)
+        return self.change(folder.frame(number))
+
+    def name(self, row: int) -> str:
+        """For people: whose frame it is."""
+        folder, number = self.place(row)
+        return f"the frame of {folder.annotation.drive[number]} at {folder.annotation.stamp_ns[number]} ns"
+
+    def place(self, row: int) -> tuple[Folder, int]:
+        """The row's folder and its row there."""
         for folder in self.folders:
             if row < len(folder):
-                return self.change(folder.frame(int(row)))
+                return folder, int(row)
             row -= len(folder)
         raise IndexError(row)
 

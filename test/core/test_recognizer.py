@@ -128,12 +128,14 @@ def test_auto_fuses_and_falls_back_to_the_sensor_that_is_left(missing, used, wor
 def test_auto_asks_by_what_most_places_have():
     recognizer = recognizer_of(MeanEncoder("camera", "lidar", "fused"), ("camera", "lidar", "fused"))
     maker = PlaceRecognizer(MeanEncoder("camera", "lidar", "fused"))
-    dark = maker.make_place(frame_at(100, black=True), np.eye(4), KeyframeSettings())
-    assert list(dark.descriptors) == ["lidar"]
-    recognizer.place_map.add(dark)
-    answer = recognizer.recognize(frame_at(100))
-    assert (answer.modality, answer.candidates[0].place_id) == ("lidar", 10) and "only 10 places" in answer.message
-    assert recognizer.place_map.counts == {"camera": 10, "lidar": 11, "fused": 10}
+    for value, asked in ((100, "fused"), (110, "lidar")):  # one dark place of eleven is few, two of twelve are not
+        dark = maker.make_place(frame_at(value, black=True), np.eye(4), KeyframeSettings())
+        assert list(dark.descriptors) == ["lidar"]
+        recognizer.place_map.add(dark)
+        answer = recognizer.recognize(frame_at(value))
+        assert answer.modality == asked and ("only 10 places" in answer.message) == (asked == "lidar")
+    assert answer.candidates[0].place_id == 11
+    assert recognizer.place_map.counts == {"camera": 10, "lidar": 12, "fused": 10}
     with pytest.raises(BadInput, match="show nothing"):
         maker.make_place(frame_at(1, points=False, black=True), np.eye(4), KeyframeSettings())
 

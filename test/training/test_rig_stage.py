@@ -9,7 +9,7 @@ import torch
 from places import Street
 from rig_places import RingStreet, ring_model
 
-from vxp_ros.core.errors import BadInput, ModelError
+from vxp_ros.core.errors import ModelError, SourceError
 from vxp_ros.core.model_store import load_model
 from vxp_ros.core.models import build_model
 from vxp_ros.core.models.recipe import Recipe, dump_recipe
@@ -149,6 +149,7 @@ def test_stages_that_do_not_fit_the_network_are_refused(tmp_path):
         parse_training_recipe({"stages": ["places", "joint"]}, "test")
 
 
-def test_frames_of_fewer_cameras_say_so(tmp_path):
-    with pytest.raises(BadInput, match="3 cameras"):
-        Engine(CPU).train(make_stage(KINDS["lcpr"], Street(4)), tmp_path)
+@pytest.mark.parametrize("workers", [0, 1])
+def test_frames_of_fewer_cameras_say_so(tmp_path, workers):
+    with pytest.raises(SourceError, match=r"frame of street at 0 ns: .*3 cameras.*prepared data"):
+        Engine(CPU, workers=workers).train(make_stage(KINDS["lcpr"], Street(4)), tmp_path)

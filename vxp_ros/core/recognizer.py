@@ -15,6 +15,7 @@ from .preprocessing.views import is_blank
 from .stopwatch import Stopwatch
 
 BEST_FIRST: tuple[Modality, ...] = ("fused", "lidar", "camera")
+NEARLY_ALL = 0.9  # a few places that lack a sensor do not make all queries do without it
 
 
 class PlaceRecognizer:
@@ -48,8 +49,8 @@ class PlaceRecognizer:
         return Recognition(frame.stamp_ns, modality, status, message, candidates, descriptor, watch.stage_ms)
 
     def query_modality(self, frame: Frame) -> Modality:
-        """What to describe the frame by: as set, else, of what frame, model and, if possible, map share, what most of
-        the map's places have; of equal ones the best. Where `against` is set, that is what they need to have."""
+        """What to describe the frame by: as set, else, of what frame, model and, if possible, map share, the best that
+        nearly as many of the map's places have as any. Where `against` is set, that is what they need to have."""
         place_map, query, against = self.place_map, self.settings.query, self.settings.against
         if query != "auto":
             return query
@@ -59,8 +60,9 @@ class PlaceRecognizer:
             if modality in self.encoder.modalities and shows(frame, modality) and meet(modality, against)
         ]
         places = {} if place_map is None else place_map.counts
-        wanted = {modality: modality if against == "auto" else against for modality in able}
-        return max(able, key=lambda modality: places.get(wanted[modality], 0), default="camera")
+        found = {modality: places.get(modality if against == "auto" else against, 0) for modality in able}
+        enough = NEARLY_ALL * max(found.values(), default=0)
+        return next((modality for modality in able if found[modality] >= enough), "camera")
 
     def fallback(self, modality: Modality, place_map: PlaceMap) -> str:
         """Tells of an automatic query by one sensor that would be fused if the frame, or more of the map's places, had
@@ -69,7 +71,7 @@ class PlaceRecognizer:
         is_asked = self.settings.query == "auto" and meet("fused", self.settings.against)
         if modality == "fused" or not (is_asked and can_fuse and "fused" in counts):
             return ""
-        if counts["fused"] < counts.get(modality, 0):
+        if counts["fused"] < NEARLY_ALL * counts.get(modality, 0):
             return f", by {modality} alone: only {counts['fused']} places of the map are fused"
         return f", by {modality} alone: no {'image that shows anything' if modality == 'lidar' else 'point cloud'}"
 

@@ -97,7 +97,7 @@ answers "ambiguous". The limit comes from the map alone and lets one foreign pla
 <p>For each mode the middle one of the right and of the wrong answers, if there are such; none is chosen by hand.</p>
 {% for mode, pair in modes.items() %}
 {% if pictures.examples[mode] %}
-<h3>{{ mode }}: {{ pair[0] }} against {{ pair[1] }}</h3>
+<h3>{{ mode }}{% if mode != "fused" %}: {{ pair[0] }} against {{ pair[1] }}{% endif %}</h3>
 <div class="examples">
 {% for file in pictures.examples[mode] %}
 <figure><img src="{{ file | picture }}" alt="{{ mode }}: query and best candidate"></figure>
