@@ -56,7 +56,7 @@ class PlaceRecognizer:
             return query
         able = [
             modality
-            for modality in BEST_FIRST
+            for modality in sorted(BEST_FIRST, key=lambda modality: modality != against)  # its own kind finds most
             if modality in self.encoder.modalities and shows(frame, modality) and meet(modality, against)
         ]
         places = {} if place_map is None else place_map.counts
