@@ -144,8 +144,8 @@ class RegistrationSettings:
     """Fitted on town-val (docs/benchmark.md) and frozen; no node has parameters for them yet."""
 
     sure_inlier_ratio: float = setting(0.6, "below this the thorough global search runs too", 0.0, 1.0)
-    min_inlier_ratio: float = setting(0.6, "share of source points with a partner within 1 m", 0.0, 1.0)
-    min_overlap: float = setting(0.42, "share of source points with a partner within 0.5 m", 0.0, 1.0)
+    min_inlier_ratio: float = setting(0.5, "share of source points with a partner within 1 m", 0.0, 1.0)
+    min_overlap: float = setting(0.33, "share of points off the ground with a partner within 0.5 m", 0.0, 1.0)
     min_eigenvalue: float = setting(2.5, "of the Hessian per inlier; below it the scene is degenerate", 0.0, 1e6)
     min_flip_margin: float = setting(0.1, "how much fewer inliers the pose must have when turned round", 0.0, 1.0)
     inflation: float = setting(1000.0, "of the covariance that the Hessian gives", 0.0, 1e9)

@@ -6,17 +6,24 @@ from typing import Any
 import numpy as np
 
 from .errors import ModelError
+from .geometry import invert, transform_points
 
 SURFACE_NEIGHBOURS = 10  # points that say how the surface runs at a point
 ITERATIONS = 15  # right poses settle within ten; wrong ones never do
 OVERLAP_RADIUS = 0.5  # metres
+STEEP = 0.7  # a surface whose normal's z is below this is no ground
 
 
 @dataclass(frozen=True)
 class Surfaces:
-    """A cloud ready for alignment. points: [N, 3] float32. cloud, tree: small_gicp's, with a covariance per point."""
+    """A cloud ready for alignment.
+
+    points: [N, 3] float32, z roughly up. is_upright: [N] bool, walls, poles and trees, not ground. cloud, tree:
+    small_gicp's, with a covariance per point.
+    """
 
     points: np.ndarray
+    is_upright: np.ndarray
     cloud: Any
     tree: Any
 
@@ -28,7 +35,7 @@ class Surfaces:
 class Alignment:
     """T_target_source: [4, 4] float64. H: [6, 6] Hessian of the error at that pose for a small motion of the source in
     its own frame, rotation first. error: half the sum of squared, weighted distances over `inliers` source points.
-    inlier_ratio: share of the source points with a target point within reach. overlap: within half a metre.
+    inlier_ratio: share of the source points with a target point within reach. overlap: see there.
     """
 
     T_target_source: np.ndarray
@@ -44,8 +51,9 @@ def surfaces(points: np.ndarray) -> Surfaces:
     small_gicp = load_small_gicp()
     cloud = small_gicp.PointCloud(points.astype(np.float64))
     tree = small_gicp.KdTree(cloud)
-    small_gicp.estimate_covariances(cloud, tree, num_neighbors=SURFACE_NEIGHBOURS)
-    return Surfaces(points, cloud, tree)
+    small_gicp.estimate_normals_covariances(cloud, tree, num_neighbors=SURFACE_NEIGHBOURS)
+    is_upright = np.abs(np.asarray(cloud.normals())[:, 2]) < STEEP
+    return Surfaces(points, is_upright, cloud, tree)
 
 
 def refine(
@@ -77,9 +85,18 @@ def refine(
 
 
 def overlap(source: Surfaces, target: Surfaces, T_target_source: np.ndarray) -> float:
-    """Share of the source points that have a target point within half a metre."""
-    moved = source.points @ T_target_source[:3, :3].T + T_target_source[:3, 3]
-    _, squared = target.tree.batch_nearest_neighbor_search(moved)
+    """Share of the upright points that have a point of the other cloud within half a metre; the lesser of both ways.
+
+    Ground lies on ground in any two places, and half of a wide cloud may cover all of a narrow one.
+    """
+    return min(covered(source, target, T_target_source), covered(target, source, invert(T_target_source)))
+
+
+def covered(cloud: Surfaces, other: Surfaces, T_other_cloud: np.ndarray) -> float:
+    upright = cloud.points[cloud.is_upright]
+    if len(upright) == 0:
+        return 0.0
+    _, squared = other.tree.batch_nearest_neighbor_search(transform_points(T_other_cloud, upright))
     return float(np.mean(np.asarray(squared) < OVERLAP_RADIUS**2))
 
 

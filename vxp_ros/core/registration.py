@@ -34,9 +34,10 @@ class Registration:
 
     T_target_source: [4, 4] float64; the identity when nothing was found. covariance: [6, 6] float64 in ROS's order
     x y z rot_x rot_y rot_z (metres, radians), about the fixed axes of `target`. inlier_ratio: share of the source
-    points with a partner within a metre. overlap: within half a metre. smallest_eigenvalue: of GICP's Hessian for one
-    inlier: 0.5 where nothing holds the source in some direction, dozens where walls do. flip_ratio: the inlier ratio of
-    the best pose with the source turned round. reason: in words, why it was refused, or that it was not.
+    points with a partner within a metre. overlap: share of the points off the ground with a partner within half a
+    metre, the lesser of both ways. smallest_eigenvalue: of GICP's Hessian for one inlier: 0.5 where nothing holds the
+    source in some direction, dozens where walls do. flip_ratio: the inlier ratio of the best pose with the source
+    turned round. reason: in words, why it was refused, or that it was not.
     """
 
     T_target_source: np.ndarray
@@ -119,13 +120,13 @@ def find_objection(found: Alignment, eigenvalue: float, flip_ratio: float, setti
     """Why this pose must not be believed; empty when nothing speaks against it."""
     if found.inlier_ratio < settings.min_inlier_ratio:
         return f"the inlier ratio {found.inlier_ratio:.2f} is below {settings.min_inlier_ratio:g}"
-    if found.overlap < settings.min_overlap:
-        return f"the overlap {found.overlap:.2f} is below {settings.min_overlap:g}"
     if eigenvalue < settings.min_eigenvalue:
         return (
             f"degenerate scene: the smallest eigenvalue {eigenvalue:.2f} is below {settings.min_eigenvalue:g}, "
             "nothing holds the clouds in some direction"
         )
+    if found.overlap < settings.min_overlap:
+        return f"the overlap {found.overlap:.2f} is below {settings.min_overlap:g}"
     if found.inlier_ratio - flip_ratio < settings.min_flip_margin:
         return (
             f"turned round, it fits as well: inlier ratio {found.inlier_ratio:.2f} against {flip_ratio:.2f}, "
