@@ -77,9 +77,9 @@ def test_a_foreign_folder_is_refused_before_anything_is_rendered(tiny, tmp_path,
 
 
 def test_a_town_of_ones_own(cache, tmp_path, monkeypatch):
-    from vxp_training import commands
+    from vxp_training.datasets.town import splits
 
-    monkeypatch.setattr(commands, "SEEDED_SIZE", (2, 2))
+    monkeypatch.setattr(splits, "SEEDED_SIZE", (2, 2))
     arguments = ["town", "--seed", "77", "--days", "snow", "--out", str(tmp_path / "out"), "--cache", str(cache)]
     assert run([*arguments, *SMALL, "--limit", "1"]) == 0
     facts = json.loads((tmp_path / "out/town.json").read_text())
