@@ -6,7 +6,7 @@ as measured while driving; each source cloud is turned by a random angle first. 
 2 degrees. Beside ours: GICP alone from a guess that is 5 m and 30 degrees off, and KISS-Matcher alone. Milliseconds are
 CPU time.
 
-The gates of `RegistrationSettings` were fitted with --towns town-val --days rain,night --sunny 20.
+The gates of `RegistrationSettings` were fitted with --towns town-val --days rain,night --sunny 20 --queries 70.
 """
 
 import argparse
