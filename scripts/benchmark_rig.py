@@ -81,7 +81,7 @@ def parse_options() -> argparse.Namespace:
     names = lambda text: tuple(text.split(","))  # noqa: E731
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--rows", type=names, default=tuple(ROWS))
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--train", type=names, default=TRAIN)
     parser.add_argument("--validate", type=names, default=VALIDATE)
     parser.add_argument("--test", type=names, default=("town-test-1", "town-test-2"))

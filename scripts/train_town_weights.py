@@ -19,7 +19,7 @@ from vxp_training.datasets.town_days import RIG, Spacing, record_days
 from vxp_training.distributed import Ranks
 from vxp_training.mining import Poses
 from vxp_training.recipe import DataRecipe, find_training_recipe, read_training_recipe
-from vxp_training.train import run_stages
+from vxp_training.train import claimed, run_stages
 from vxp_training.training_data import TrainingData
 
 TOWNS = (*(find_split(f"town-train-{number}") for number in range(1, 5)), *(seeded(seed) for seed in range(1105, 1113)))
@@ -41,7 +41,8 @@ def main() -> None:
         data = (frames_all_round if stage == "fusion" else frames_ahead)(used, options.limit)
         names = DataRecipe(train=[town.name for town in used], validate=[VALIDATION.name])
         one = replace(recipe, stages=[stage], data=names)
-        run_stages(one, data, options.out / stage, choose_device(options.device), Ranks())
+        with claimed(options.out / stage, one, data, Ranks()):
+            run_stages(one, data, options.out / stage, choose_device(options.device), Ranks())
         recipe = replace(recipe, start=[str(options.out / stage / "model")])
     print(options.out / recipe.stages[-1] / "model")
 

@@ -38,7 +38,9 @@ def test_a_process_started_by_hand(ros, robot, model, map_root, record_property)
         segments = shared_memory(process.process.pid) - shared_memory(os.getpid())
         begin = time.monotonic()
         assert process.stop() == 0, process.output()
-        record_property("seconds to stop", round(time.monotonic() - begin, 2))
+        seconds = time.monotonic() - begin
+        record_property("seconds to stop", round(seconds, 2))
+        assert seconds < 10.0  # a hang, not a busy machine
         assert [path for path in segments if os.path.exists(path)] == []  # 64 MiB each with our profile
         assert "Traceback" not in process.output()
     finally:

@@ -84,6 +84,7 @@ def draw_matches(run: DemoRun, path: Path) -> Path:
         plt.Line2D([], [], color=QUERY, marker="o", markersize=5, lw=0, mfc="white", label="wrong, not believed"),
         plt.Line2D([], [], color=UNKNOWN, lw=6, alpha=0.35, label="not on the map"),
     ]
+    figure.get_layout_engine().set(h_pad=0.1)  # inches; the titles above would touch the edge
     axes[0, 2].tick_params(labelbottom=True)  # there is no panel below it
     axes[1, 2].axis("off")
     axes[1, 2].legend(handles=handles, loc="center", frameon=False)
