@@ -109,6 +109,9 @@ class MatchSettings:
     min_margin: float = setting(
         0.0, "below this distance gap to the best other place the answer is ambiguous", 0.0, 1e9
     )
+    min_probability: float = setting(
+        0.0, "below this calibrated probability of the best candidate the answer is ambiguous; 0: no limit", 0.0, 1.0
+    )
     exclusion_radius: float = setting(
         10.0, "metres within which two candidates count as one place for the margin", 0.0, 1e6
     )
@@ -154,6 +157,25 @@ class RegistrationSettings:
 
 
 @dataclass(frozen=True)
+class VerifySettings:
+    enable: bool = setting(True, "confirm candidates by the point clouds, where there are any")
+    candidates: int = setting(2, "how many of the best candidates to try", 1, 20)
+    max_rate: float = setting(1.0, "verifications per second at most; 0: no limit", 0.0, 100.0)
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Candidates of the recent past are no loops; a verified closure waits until others agree with it."""
+
+    min_time_gap: float = setting(30.0, "seconds that must lie between the two keyframes of a closure", 0.0, 1e6)
+    min_travel: float = setting(20.0, "metres of the path that must lie between them", 0.0, 1e6)
+    min_agreeing: int = setting(2, "closures, this one included, that must agree with each other by odometry", 1, 20)
+    window: float = setting(100.0, "metres of the path within which closures are compared with each other", 1.0, 1e5)
+    drift: float = setting(0.03, "odometry's error to reckon with, in metres per metre of the path", 0.0, 1.0)
+    turn_drift: float = setting(0.0005, "and in radians per metre", 0.0, 0.1)
+
+
+@dataclass(frozen=True)
 class HealthSettings:
     period: float = setting(1.0, "seconds between diagnostics", 0.1, 60.0, fixed=True)
     timeout: float = setting(5.0, "seconds without a sensor before the console warns", 0.5, 600.0)
@@ -185,6 +207,23 @@ class MapperSettings:
     input: InputSettings = field(default_factory=InputSettings)
     qos: QosSettings = field(default_factory=QosSettings)
     keyframe: KeyframeSettings = field(default_factory=KeyframeSettings)
+    diagnostics: HealthSettings = field(default_factory=HealthSettings)
+
+
+@dataclass(frozen=True)
+class LoopCloserSettings:
+    """Parameters of the `loop_closer` node."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    map: MapSettings = field(default_factory=MapSettings)
+    frames: FrameSettings = field(default_factory=FrameSettings)
+    extrinsics: ExtrinsicSettings = field(default_factory=ExtrinsicSettings)
+    input: InputSettings = field(default_factory=InputSettings)
+    qos: QosSettings = field(default_factory=QosSettings)
+    keyframe: KeyframeSettings = field(default_factory=KeyframeSettings)
+    match: MatchSettings = field(default_factory=MatchSettings)
+    verify: VerifySettings = field(default_factory=VerifySettings)
+    loop: LoopSettings = field(default_factory=LoopSettings)
     diagnostics: HealthSettings = field(default_factory=HealthSettings)
 
 

@@ -92,8 +92,10 @@ class Candidate:
 
     distance: L2 between the descriptors. score: exp(-distance), in (0, 1], higher is better; no probability. margin:
     how much farther the best place outside the exclusion radius is (inf when there is none); small means ambiguous.
-    T_map_base: the place's own pose (not the robot's) unless `is_registered`. is_verified: a geometric check passed;
-    inlier_ratio and rmse (metres) are NaN when it was not run.
+    probability: that the robot is at this place, by the model's calibration; NaN when it has none for this pair of
+    sensors. T_map_base: the place's own pose (not the robot's) unless `is_registered`; covariance: of that pose, [6, 6]
+    in ROS's order x y z rot_x rot_y rot_z about the map's fixed axes, None for "somewhere near this place".
+    is_verified: a geometric check passed; inlier_ratio and rmse (metres) are NaN when it was not run.
     """
 
     place_id: int
@@ -102,6 +104,8 @@ class Candidate:
     score: float
     margin: float
     T_map_base: np.ndarray
+    probability: float = float("nan")
+    covariance: np.ndarray | None = None
     is_registered: bool = False
     is_verified: bool = False
     inlier_ratio: float = float("nan")
@@ -129,3 +133,23 @@ class Recognition:
     candidates: tuple[Candidate, ...] = ()
     descriptor: Descriptor | None = None
     stage_ms: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoopClosure:
+    """Two keyframes of one map that saw the same place.
+
+    from_id, to_id: the older and the newer keyframe. T_from_to: [4, 4] pose of the newer base in the older one.
+    covariance: [6, 6] of it in ROS's order, about the fixed axes of `from`. score: as a candidate's. is_retracted: a
+    closure published earlier is withdrawn.
+    """
+
+    from_id: int
+    to_id: int
+    from_stamp_ns: int
+    to_stamp_ns: int
+    T_from_to: np.ndarray
+    covariance: np.ndarray
+    score: float
+    inlier_ratio: float
+    is_retracted: bool = False

@@ -1,0 +1,105 @@
+"""Candidates against point clouds, and the registration in a process of its own."""
+
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scan_samples import block, pose, scan
+
+from vxp_ros.core.datatypes import Candidate, Place
+from vxp_ros.core.errors import BadInput, ModelError
+from vxp_ros.core.geometry import rotation_z
+from vxp_ros.core.place_map import PlaceMap
+from vxp_ros.core.registration import register
+from vxp_ros.core.registration_process import RegistrationProcess
+from vxp_ros.core.verification import find_verified, turned
+
+pytestmark = pytest.mark.skipif(sys.version_info >= (3, 13), reason="kiss-matcher has no wheel for Python 3.13")
+HERE, BESIDE = pose(50, 20, 0.7), pose(3, -1, 0.2)
+
+
+def map_of(*clouds: np.ndarray | None) -> PlaceMap:
+    place_map = PlaceMap({"lidar": "test"})
+    for cloud in clouds:
+        place_map.add(Place(0, HERE, {"lidar": np.ones(2, np.float32)}, cloud=cloud))
+    return place_map
+
+
+def candidates_of(place_map: PlaceMap) -> list[Candidate]:
+    return [Candidate(i, 0, 0.1, 0.9, 1.0, place.T_map_base) for i, place in enumerate(place_map.places())]
+
+
+@pytest.fixture(scope="module")
+def clouds() -> dict[str, np.ndarray]:
+    here, elsewhere = block(0), block(7)
+    return {
+        "place": scan(here, pose(0, 0, 0), 0),
+        "query": scan(here, BESIDE, 1),
+        "other": scan(elsewhere, pose(0, 0, 0), 2),
+    }
+
+
+def test_the_confirmed_candidate_has_the_pose_of_the_query_in_the_map(clouds):
+    place_map = map_of(clouds["other"], None, np.zeros((3, 3), np.float32), clouds["place"])
+    found = find_verified(clouds["query"], candidates_of(place_map), place_map)
+    assert found.candidate.place_id == 3
+    assert found.candidate.is_verified and found.candidate.is_registered
+    assert np.allclose(found.candidate.T_map_base, HERE @ BESIDE, atol=0.1)
+    assert found.candidate.inlier_ratio == found.registration.inlier_ratio > 0.5
+
+
+def test_nothing_confirms_without_a_cloud_or_at_another_place(clouds):
+    place_map = map_of(clouds["other"])
+    assert find_verified(None, candidates_of(place_map), place_map) is None
+    assert find_verified(clouds["query"], candidates_of(place_map), place_map) is None
+
+
+def test_a_turned_covariance_is_that_of_turned_errors():
+    covariance, R = np.diag([4.0, 1.0, 0.5, 0.1, 0.2, 0.3]), rotation_z(np.pi / 2)
+    assert np.allclose(np.diag(turned(covariance, R)), [1.0, 4.0, 0.5, 0.2, 0.1, 0.3])
+
+
+def test_the_process_answers_as_the_function_does_and_leaves_the_interpreter_free(clouds):
+    gaps, is_over = [], threading.Event()
+
+    def tick() -> None:
+        last = time.perf_counter()
+        while not is_over.wait(0.005):
+            gaps.append(time.perf_counter() - last)
+            last = time.perf_counter()
+
+    here = register(clouds["query"], clouds["place"])
+    with RegistrationProcess() as process:
+        process.register(clouds["query"], clouds["place"])
+        watcher = threading.Thread(target=tick, daemon=True)
+        watcher.start()
+        start = time.perf_counter()
+        there = process.register(clouds["query"], clouds["place"])
+        seconds = time.perf_counter() - start
+        is_over.set()
+    assert there.is_accepted and there.reason == here.reason
+    assert np.allclose(there.T_target_source, here.T_target_source, atol=1e-3)
+    assert np.allclose(there.covariance, here.covariance, rtol=0.1, atol=1e-6)
+    assert max(gaps) < seconds / 2  # in this process one gap lasts nearly as long as the whole call
+
+
+def test_the_process_passes_errors_on_and_starts_again_when_it_died(clouds):
+    with RegistrationProcess() as process:
+        with pytest.raises(BadInput, match="registration needs") as problem:
+            process.register(clouds["query"][:20], clouds["place"])
+        assert problem.value.reason == "too_few_points"
+        process._process.kill()
+        with pytest.raises(ModelError, match="died"):
+            process.register(clouds["query"], clouds["place"])
+        assert process.register(clouds["query"], clouds["place"]).is_accepted
+    process.close()  # a second time does nothing
+
+
+def test_a_candidate_keeps_what_it_had(clouds):
+    place_map = map_of(clouds["place"])
+    given = replace(candidates_of(place_map)[0], probability=0.7)
+    found = find_verified(clouds["query"], [given], place_map)
+    assert (found.candidate.probability, found.candidate.distance) == (0.7, 0.1)

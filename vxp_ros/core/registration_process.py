@@ -1,0 +1,141 @@
+"""`register` in a process of its own: KISS-Matcher and small_gicp hold Python's lock for up to a second, and a node
+that cannot run for so long loses sensor data.
+
+The two speak JSON lines and `.npy` arrays over pipes; nothing is pickled.
+"""
+
+import io
+import json
+import subprocess
+import sys
+import threading
+from dataclasses import asdict, fields
+
+import numpy as np
+
+from .config import RegistrationSettings
+from .errors import BadInput, ModelError
+from .registration import Registration, register
+
+ARRAYS = ("T_target_source", "covariance")
+SCALARS = tuple(entry.name for entry in fields(Registration) if entry.name not in ARRAYS)
+
+
+class RegistrationProcess:
+    """Starts at the first call, anew after it died. Calls wait for each other. Use as a context, or call `close`."""
+
+    def __init__(self, settings: RegistrationSettings | None = None):
+        self._settings = settings or RegistrationSettings()
+        self._process: subprocess.Popen | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "RegistrationProcess":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def register(self, source: np.ndarray, target: np.ndarray) -> Registration:
+        """As `registration.register`. Raises ModelError too when the process dies over these clouds."""
+        with self._lock:
+            try:
+                return self._ask(np.asarray(source), np.asarray(target))
+            except (OSError, EOFError, ValueError) as problem:
+                self._stop()
+                raise ModelError(f"the registration process died ({problem}); it starts again") from problem
+
+    def close(self) -> None:
+        with self._lock:
+            self._stop()
+
+    def _ask(self, source: np.ndarray, target: np.ndarray) -> Registration:
+        if self._process is None:
+            self._process = start()
+        pipe = self._process.stdin
+        write_line(pipe, asdict(self._settings))
+        for cloud in (source, target):
+            write_array(pipe, cloud)
+        pipe.flush()
+        return read_answer(self._process.stdout)
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
+
+
+def start() -> subprocess.Popen:
+    """In a session of its own: Ctrl-C ends the node, which ends this."""
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def read_answer(pipe) -> Registration:
+    answer = read_line(pipe)
+    if "problem" in answer:
+        if answer["reason"]:
+            raise BadInput(answer["reason"], answer["problem"])
+        raise ModelError(answer["problem"])
+    arrays = {name: read_array(pipe) for name in ARRAYS}
+    return Registration(**arrays, **{name: answer[name] for name in SCALARS})
+
+
+def serve(requests, answers) -> None:
+    """Answer until the other side closes."""
+    while True:
+        try:
+            settings = RegistrationSettings(**read_line(requests))
+            source, target = (read_array(requests) for _ in range(2))
+        except EOFError:
+            return
+        answer(answers, source, target, settings)
+        answers.flush()
+
+
+def answer(answers, source: np.ndarray, target: np.ndarray, settings: RegistrationSettings) -> None:
+    try:
+        found = register(source, target, settings)
+    except BadInput as problem:
+        write_line(answers, {"problem": str(problem), "reason": problem.reason})
+    except ModelError as problem:
+        write_line(answers, {"problem": str(problem), "reason": ""})
+    else:
+        write_line(answers, {name: getattr(found, name) for name in SCALARS})
+        for name in ARRAYS:
+            write_array(answers, getattr(found, name))
+
+
+def write_line(pipe, content: dict) -> None:
+    pipe.write(json.dumps(content).encode() + b"\n")
+
+
+def read_line(pipe) -> dict:
+    """Raises EOFError at the end of the pipe."""
+    line = pipe.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError("the pipe ended")
+    return json.loads(line)
+
+
+def write_array(pipe, values: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=False)  # straight to a pipe it would need a file position
+    write_line(pipe, {"bytes": buffer.tell()})
+    pipe.write(buffer.getbuffer())
+
+
+def read_array(pipe) -> np.ndarray:
+    """Raises EOFError at the end of the pipe."""
+    size = read_line(pipe)["bytes"]
+    data = pipe.read(size)
+    if len(data) < size:
+        raise EOFError("the pipe ended")
+    return np.load(io.BytesIO(data), allow_pickle=False)
+
+
+if __name__ == "__main__":
+    serve(sys.stdin.buffer, sys.stdout.buffer)
