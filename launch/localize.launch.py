@@ -15,9 +15,17 @@ def generate_launch_description() -> LaunchDescription:
             ),
             argument("map_root", "", "folder of maps for names and ~/load_map; empty: ~/.ros/vxp_maps"),
             *node_arguments("localizer.yaml"),
+            argument(
+                "publish_initialpose", "", "tell a localizer where to start; empty: as in params_file", ["", *FLAG]
+            ),
+            argument("publish_tf", "", "broadcast map->odom; empty: as in params_file", ["", *FLAG]),
             argument("rviz", "false", "show the candidates in RViz", FLAG),
             OpaqueFunction(function=check_map),
-            lifecycle_node("localizer", {"map": "map.path", "map_root": "map.root"}),
+            lifecycle_node(
+                "localizer",
+                {"map": "map.path", "map_root": "map.root"},
+                {"publish_initialpose": "output.publish_initialpose", "publish_tf": "output.publish_tf"},
+            ),
             rviz(),
         ]
     )

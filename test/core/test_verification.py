@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from scan_samples import block, pose, scan
 
-from vxp_ros.core.datatypes import Candidate, Place
+from vxp_ros.core.config import VerifySettings
+from vxp_ros.core.datatypes import Candidate, Place, Recognition, Status
 from vxp_ros.core.errors import BadInput, ModelError
 from vxp_ros.core.geometry import rotation_z
 from vxp_ros.core.place_map import PlaceMap
 from vxp_ros.core.registration import register
 from vxp_ros.core.registration_process import RegistrationProcess
-from vxp_ros.core.verification import find_verified, turned
+from vxp_ros.core.verification import find_verified, turned, verify
 
 pytestmark = pytest.mark.skipif(sys.version_info >= (3, 13), reason="kiss-matcher has no wheel for Python 3.13")
 HERE, BESIDE = pose(50, 20, 0.7), pose(3, -1, 0.2)
@@ -91,9 +92,12 @@ def test_the_process_passes_errors_on_and_starts_again_when_it_died(clouds):
         with pytest.raises(BadInput, match="registration needs") as problem:
             process.register(clouds["query"][:20], clouds["place"])
         assert problem.value.reason == "too_few_points"
-        process._process.kill()
-        with pytest.raises(ModelError, match="died"):
-            process.register(clouds["query"], clouds["place"])
+        for delay in (0.0, 0.1):  # it is being told, and it is dead
+            assert process.register(clouds["query"], clouds["place"]).is_accepted
+            process._process.kill()
+            time.sleep(delay)
+            with pytest.raises(ModelError, match="died"):
+                process.register(clouds["query"], clouds["place"])
         assert process.register(clouds["query"], clouds["place"]).is_accepted
     process.close()  # a second time does nothing
 
@@ -103,3 +107,41 @@ def test_a_candidate_keeps_what_it_had(clouds):
     given = replace(candidates_of(place_map)[0], probability=0.7)
     found = find_verified(clouds["query"], [given], place_map)
     assert (found.candidate.probability, found.candidate.distance) == (0.7, 0.1)
+
+
+def ask(place_map: PlaceMap, cloud: np.ndarray | None, status: Status = Status.OK, **settings) -> Recognition:
+    answer = Recognition(5, "lidar", status, "as searched", tuple(candidates_of(place_map)), stage_ms={"search": 1.0})
+    return verify(answer, cloud, place_map, VerifySettings(**settings))
+
+
+@pytest.mark.parametrize("status", [Status.OK, Status.AMBIGUOUS])
+def test_the_confirmed_candidate_leads_and_the_refused_ones_become_no_better(clouds, status):
+    place_map = map_of(clouds["other"], clouds["place"], clouds["place"])
+    answer = ask(place_map, clouds["query"], status)
+    assert answer.status == Status.OK
+    assert [entry.place_id for entry in answer.candidates] == [1, 0, 2]
+    assert [entry.is_verified for entry in answer.candidates] == [True, False, False]
+    assert np.allclose(answer.candidates[0].T_map_base, HERE @ BESIDE, atol=0.1)
+    refused, untried = answer.candidates[1:]
+    assert refused == replace(candidates_of(place_map)[0], inlier_ratio=refused.inlier_ratio)
+    assert 0 <= refused.inlier_ratio < 1 and np.isnan(untried.inlier_ratio)
+    assert "place 1 confirmed" in answer.message and ("as searched" in answer.message) == (status == Status.AMBIGUOUS)
+    assert set(answer.stage_ms) == {"search", "verify"}
+
+
+def test_an_answer_that_the_clouds_refuse_is_ambiguous(clouds):
+    place_map = map_of(clouds["other"], clouds["place"])
+    answer = ask(place_map, clouds["query"], candidates=1)
+    assert answer.status == Status.AMBIGUOUS
+    assert [entry.place_id for entry in answer.candidates] == [0, 1]
+    assert not any(entry.is_verified or entry.is_registered for entry in answer.candidates)
+    assert "confirm no candidate (place 0: " in answer.message
+
+
+def test_what_cannot_be_tried_stays_as_it_was_and_says_why(clouds):
+    for cloud, places, words in ((None, clouds["place"], "no point cloud"), (clouds["query"], None, "no point clouds")):
+        answer = ask(map_of(places), cloud)
+        assert (answer.status, answer.candidates[0].is_verified) == (Status.OK, False)
+        assert answer.message.startswith("as searched; the place's pose, not verified: ") and words in answer.message
+    unknown = ask(map_of(clouds["place"]), clouds["query"], Status.NO_MATCH)
+    assert (unknown.status, unknown.message) == (Status.NO_MATCH, "as searched")

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SHARED = ROOT / "vxp_ros" / "ros" / "launching.py"
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 EXPECTED = {
-    "localize.launch.py": {"map", "map_root", "rviz"},
+    "localize.launch.py": {"map", "map_root", "publish_initialpose", "publish_tf", "rviz"},
     "build_map.launch.py": {"map_root", "map_name"},
 }
 COMMON = {
@@ -38,7 +38,10 @@ DEFAULTS = {
     "weights": "",
     "bag": "",
     "rviz": "false",
+    "publish_initialpose": "",  # as in the YAML file, where both are false: nothing moves the robot unasked
+    "publish_tf": "",
 }
+FLAGS = {"use_sim_time", "publish_initialpose", "publish_tf"}  # that may also be empty
 SETTINGS = {"localizer": LocalizerSettings, "mapper": MapperSettings}
 
 
@@ -81,7 +84,7 @@ def test_arguments_have_names_defaults_and_descriptions(path):
     for name, (default, description, is_flag) in arguments.items():
         assert len(description) > 10, name
         assert default == DEFAULTS.get(name, default), name
-        is_boolean = default in ("true", "false") or name == "use_sim_time"
+        is_boolean = default in ("true", "false") or name in FLAGS
         assert is_flag == is_boolean, f"{name}: choices for a boolean, and only for one"
 
 
@@ -89,7 +92,7 @@ def test_arguments_have_names_defaults_and_descriptions(path):
 def test_arguments_reach_parameters_that_exist(path):
     """Each entry of the tables from argument to parameter: both sides must exist."""
     (start,) = calls(path, "lifecycle_node")
-    executable, overrides = (ast.literal_eval(argument) for argument in start.args)
+    executable, overrides, *flags = (ast.literal_eval(argument) for argument in start.args)
     shared = next(
         node.value
         for node in ast.walk(ast.parse(SHARED.read_text()))
@@ -102,6 +105,9 @@ def test_arguments_reach_parameters_that_exist(path):
     assert set(table) <= set(all_arguments(path))
     assert set(table.values()) <= set(parameters)
     assert {parameters[name] for name in table.values()} == {str}  # they are passed on as text
+    for names in flags:
+        assert set(names) <= set(all_arguments(path)) & FLAGS
+        assert {parameters[name] for name in names.values()} == {bool}
 
 
 def test_every_argument_that_is_read_is_declared():

@@ -131,7 +131,8 @@ def start(robot, model, map_root):
     started = []
 
     def start(**parameters):
-        spinning = SpinningNode(Localizer, "vxp_localizer", **{**localizer_parameters(model, map_root), **parameters})
+        given = {**localizer_parameters(model, map_root), "verify__enable": False, **parameters}
+        spinning = SpinningNode(Localizer, "vxp_localizer", **given)
         started.append(spinning)
         spinning.bring_up()
         robot.meet()

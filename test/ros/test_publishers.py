@@ -72,6 +72,24 @@ def test_the_covariance_is_never_zero():
     assert np.count_nonzero(covariance) == 6
 
 
+def test_a_registered_pose_brings_its_own_covariance():
+    covariance = np.diag([0.01, 0.02, 0.03, 1e-4, 2e-4, 3e-4])
+    covariance[0, 1] = covariance[1, 0] = 0.005
+    found = candidate(covariance=covariance, is_registered=True, is_verified=True, inlier_ratio=np.float64(0.9))
+    message = over_the_wire(publishers.candidates_message(answer(found), "town.v1-0", FRAMES, OUTPUT)).candidates[0]
+    pose = over_the_wire(publishers.pose_message(answer(found), FRAMES, OUTPUT))
+    assert (message.pose_type, message.verified) == (PlaceCandidate.POSE_REGISTERED, True)
+    assert message.inlier_ratio == pytest.approx(0.9)
+    assert np.array_equal(np.reshape(message.pose.covariance, (6, 6)), covariance)
+    assert np.array_equal(pose.pose.covariance, message.pose.covariance)
+
+
+def test_a_transform():
+    message = over_the_wire(publishers.transform_message(T, 3_000_000_000, "map", "odom"))
+    assert (message.header.frame_id, message.child_frame_id, message.header.stamp.sec) == ("map", "odom", 3)
+    assert np.allclose(to_matrix(message.transform), T)
+
+
 def test_an_empty_answer_is_a_whole_message():
     refused = Recognition(1, "camera", Status.BAD_INPUT, "too dark")
     message = over_the_wire(publishers.candidates_message(refused, "", FRAMES, OUTPUT))

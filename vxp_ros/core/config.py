@@ -124,6 +124,10 @@ class OutputSettings:
     continuous: bool = setting(True, "answer every frame; false: only on request")
     position_sigma: float = setting(5.0, "standard deviation in metres of an unregistered place pose", 0.001, 1e6)
     yaw_sigma: float = setting(3.14, "standard deviation in radians of its heading", 0.001, 6.3)
+    publish_initialpose: bool = setting(False, "publish initialpose once enough verified poses agree")
+    initialpose_once: bool = setting(True, "once until ~/clear or another map; false: at each verified pose")
+    publish_tf: bool = setting(False, "broadcast map->odom once enough verified poses agree; needs tf2_ros")
+    min_consistent: int = setting(3, "verified poses in a row that must agree through odometry", 1, 100)
 
 
 @dataclass(frozen=True)
@@ -192,6 +196,7 @@ class LocalizerSettings:
     input: InputSettings = field(default_factory=InputSettings)
     qos: QosSettings = field(default_factory=QosSettings)
     match: MatchSettings = field(default_factory=MatchSettings)
+    verify: VerifySettings = field(default_factory=VerifySettings)
     output: OutputSettings = field(default_factory=OutputSettings)
     diagnostics: HealthSettings = field(default_factory=HealthSettings)
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .config import RegistrationSettings
-from .errors import BadInput
+from .errors import BadInput, ModelError
 from .geometry import make_transform, rotation_z
-from .gicp import Alignment, Surfaces, refine, surfaces
-from .global_matching import match_globally
+from .gicp import Alignment, Surfaces, load_small_gicp, refine, surfaces
+from .global_matching import load_kiss_matcher, match_globally
 from .preprocessing.pointcloud import limit, thin
 
 THINNING = 0.3  # metres; what maps keep of a cloud, and all that a verification needs
@@ -67,6 +67,16 @@ def register(source: np.ndarray, target: np.ndarray, settings: RegistrationSetti
     if turned.inlier_ratio > found.inlier_ratio:
         found, turned = refine(seen, known, turned.T_target_source, REACHES), found
     return judged(found, turned.inlier_ratio, settings)
+
+
+def missing_library() -> str:
+    """Why `register` cannot run here, and what to install; "" when it can."""
+    try:
+        load_kiss_matcher()
+        load_small_gicp()
+    except ModelError as problem:
+        return str(problem)
+    return ""
 
 
 def usable(points: np.ndarray, name: str) -> np.ndarray:

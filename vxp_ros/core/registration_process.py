@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict, fields
 
 import numpy as np
@@ -63,7 +64,8 @@ class RegistrationProcess:
         if process is not None:
             process.kill()
             process.wait()
-            process.stdin.close()
+            with suppress(OSError):  # what it could not be told any more is still in the buffer
+                process.stdin.close()
             process.stdout.close()
 
 

@@ -47,8 +47,9 @@ def argument(name: str, default: str, description: str, choices: list[str] | Non
     return DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
 
 
-def lifecycle_node(executable: str, overrides: dict[str, str]) -> OpaqueFunction:
-    """A node of ours with the arguments above; `overrides` maps more launch arguments to parameters."""
+def lifecycle_node(executable: str, overrides: dict[str, str], flags: dict[str, str] | None = None) -> OpaqueFunction:
+    """A node of ours with the arguments above; `overrides` maps more launch arguments to parameters, and `flags` those
+    that are true or false."""
     arguments_to_parameters = {
         "modality": "input.modality",
         "base_frame": "frames.base",
@@ -64,6 +65,7 @@ def lifecycle_node(executable: str, overrides: dict[str, str]) -> OpaqueFunction
         given = {parameter: value(name) for name, parameter in arguments_to_parameters.items() if value(name)}
         # Without the type, launch would make a number of a map called 123.
         parameters = {parameter: ParameterValue(text, value_type=str) for parameter, text in given.items()}
+        parameters |= {parameter: value(name) == "true" for name, parameter in (flags or {}).items() if value(name)}
         if value("bag") or value("use_sim_time"):
             parameters["use_sim_time"] = bool(value("bag")) or value("use_sim_time") == "true"
         starts_itself = value("autostart") == "true" and value("use_lifecycle_manager") == "false"

@@ -62,8 +62,9 @@ class SensorNode(LifecycleNode, ABC):
         """At configure, with encoder, sensors and transforms there. What it raises fails the transition."""
 
     @abstractmethod
-    def process(self, bundle: Bundle) -> str:
-        """Work on a bundle, on the worker's thread; "" when it was used, else the reason to count it as dropped by."""
+    def process(self, bundle: Bundle) -> str | None:
+        """Work on a bundle, on the worker's thread; "" when it was used, else the reason to count it as dropped by.
+        None: the work goes on elsewhere, and the child calls `count` at its end."""
 
     @abstractmethod
     def begin(self) -> None:
@@ -176,13 +177,18 @@ class SensorNode(LifecycleNode, ABC):
 
     def _handle(self, bundle: Bundle) -> None:
         """On the worker's thread: one bundle, counted exactly once."""
-        bundles = self.sensors.bundles
         if self.state != "active":
             reason = "inactive"
         elif self.sensors.is_too_old(bundle):
             reason = "too_old"
         else:
             reason = self.process(bundle)
+        if reason is not None:
+            self.count(reason)
+
+    def count(self, reason: str) -> None:
+        """A bundle leaves our hands: used, or dropped for a reason."""
+        bundles = self.sensors.bundles
         bundles.drop(reason) if reason else bundles.finish()
 
     def _on_reset(self) -> None:

@@ -57,10 +57,9 @@ class LocalizerServices:
             return refuse(response, problem)
 
         def job() -> None:
-            bundles = node.sensors.bundles
-            bundles.receive()
+            node.sensors.bundles.receive()
             answer, reason = node.answer(bundle, match)
-            bundles.drop(reason) if reason else bundles.finish()
+            node.count(reason)
             response.success, response.message = answer.status == Status.OK, answer.message
             fill(answer)
 

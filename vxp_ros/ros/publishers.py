@@ -17,6 +17,9 @@ from geometry_msgs.msg import (
     PoseWithCovariance,
     PoseWithCovarianceStamped,
     Quaternion,
+    Transform,
+    TransformStamped,
+    Vector3,
 )
 from nav_msgs.msg import Path
 from std_msgs.msg import ColorRGBA, Header
@@ -67,11 +70,18 @@ def candidate_message(candidate: Candidate, map_id: str, frames: FrameSettings, 
         margin=float(candidate.margin),
         probability=float(candidate.probability),
         pose_type=PlaceCandidate.POSE_REGISTERED if candidate.is_registered else PlaceCandidate.POSE_OF_PLACE,
-        pose=PoseWithCovariance(pose=to_pose_msg(candidate.T_map_base), covariance=place_covariance(output)),
+        pose=with_covariance(candidate, output),
         verified=bool(candidate.is_verified),
         inlier_ratio=float(candidate.inlier_ratio),
         rmse=float(candidate.rmse),
     )
+
+
+def with_covariance(candidate: Candidate, output: OutputSettings) -> PoseWithCovariance:
+    """The candidate's pose with its own covariance, or a wide one when it is only the pose of a place."""
+    known = candidate.covariance
+    covariance = place_covariance(output) if known is None else [float(value) for value in known.ravel()]
+    return PoseWithCovariance(pose=to_pose_msg(candidate.T_map_base), covariance=covariance)
 
 
 def place_covariance(output: OutputSettings) -> list[float]:
@@ -81,9 +91,17 @@ def place_covariance(output: OutputSettings) -> list[float]:
 
 
 def pose_message(answer: Recognition, frames: FrameSettings, output: OutputSettings) -> PoseWithCovarianceStamped:
-    """The best candidate's pose at the query's stamp."""
-    pose = PoseWithCovariance(pose=to_pose_msg(answer.candidates[0].T_map_base), covariance=place_covariance(output))
+    """The best candidate's pose at the query's stamp: of the robot if registered, else of the place."""
+    pose = with_covariance(answer.candidates[0], output)
     return PoseWithCovarianceStamped(header=make_header(answer.stamp_ns, frames.map), pose=pose)
+
+
+def transform_message(T_parent_child: np.ndarray, stamp_ns: int, parent: str, child: str) -> TransformStamped:
+    """T_parent_child: [4, 4]."""
+    pose = to_pose_msg(T_parent_child)
+    x, y, z = pose.position.x, pose.position.y, pose.position.z
+    transform = Transform(translation=Vector3(x=x, y=y, z=z), rotation=pose.orientation)
+    return TransformStamped(header=make_header(stamp_ns, parent), child_frame_id=child, transform=transform)
 
 
 def candidate_poses_message(answer: Recognition, frames: FrameSettings) -> PoseArray:

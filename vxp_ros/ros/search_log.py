@@ -1,5 +1,6 @@
 """What the localizer remembers of its answers: where localization stands, for ~/status and diagnostics."""
 
+import math
 import time
 from collections import Counter
 
@@ -25,7 +26,9 @@ class SearchLog:
         self.answers: Counter[str] = Counter()
         self.last: Recognition | None = None
         self.last_accepted: Recognition | None = None
-        self._accepted_at = 0.0
+        self.verified = 0
+        self._accepted_at = self._verified_at = 0.0
+        self._inlier_ratio = math.nan  # of the last verification
         self._misses = 0
 
     def add(self, answer: Recognition) -> None:
@@ -35,6 +38,15 @@ class SearchLog:
             self.last_accepted, self._accepted_at, self._misses = answer, time.monotonic(), 0
         else:
             self._misses += 1
+        self._note_verification(answer)
+
+    def _note_verification(self, answer: Recognition) -> None:
+        ratios = [entry.inlier_ratio for entry in answer.candidates if not math.isnan(entry.inlier_ratio)]
+        if ratios:
+            self._inlier_ratio = ratios[0]
+        if ratios and answer.candidates[0].is_verified:
+            self.verified += 1
+            self._verified_at = time.monotonic()
 
     def state(self, has_map: bool) -> int:
         """A state of LocalizationStatus."""
@@ -45,11 +57,17 @@ class SearchLog:
         return LocalizationStatus.LOST if self._misses >= LOST_AFTER else LocalizationStatus.LOCALIZED
 
     def report(self, has_map: bool) -> Report:
+        """On the last answer; counts and ages of all as values."""
         values = {f"answers_{name}": number for name, number in sorted(self.answers.items())}
         values["state"] = STATE_NAMES[self.state(has_map)]
         last, accepted = self.last, self.last_accepted
         if accepted is not None:
             values["accepted_s_ago"] = f"{time.monotonic() - self._accepted_at:.1f}"
+        values["verified"] = self.verified
+        if not math.isnan(self._inlier_ratio):
+            values["last_inlier_ratio"] = f"{self._inlier_ratio:.3f}"
+        if self.verified:
+            values["verified_s_ago"] = f"{time.monotonic() - self._verified_at:.1f}"
         if last is None:
             return Report("search", Level.OK, "no query yet", values)
         values["last_status"] = last.status.name

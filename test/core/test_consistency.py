@@ -1,0 +1,58 @@
+"""Verified poses that must agree before anything acts on them."""
+
+import numpy as np
+import pytest
+
+from vxp_ros.core.consistency import ConsistencyGate, agree, odometry_in_map
+from vxp_ros.core.geometry import make_transform, rotation_z
+
+T_MAP_ODOM = make_transform(rotation_z(2.0), np.array([700.0, -300.0, 1.0]))
+
+
+def at(x: float, yaw: float = 0.0, *, off: float = 0.0, turned: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """T_map_base, `off` metres ahead of the truth and turned by so many degrees, and T_odom_base after x metres."""
+    T_odom_base = make_transform(rotation_z(yaw), np.array([x, 0.0, 0.0]))
+    error = make_transform(rotation_z(np.radians(turned)), np.array([off, 0.0, 0.0]))
+    return T_MAP_ODOM @ T_odom_base @ error, T_odom_base
+
+
+def test_it_opens_at_the_third_that_agrees_and_stays_open():
+    gate, steps = ConsistencyGate(), [(0, 0, 0), (9, 1, 0.4), (25, 2, -0.4), (40, 0, 0)]
+    assert [gate.add(*at(x, yaw, off=off), 3) for x, yaw, off in steps] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("error", [{"off": 1.2}, {"turned": 6.0}])
+def test_one_that_disagrees_begins_anew(error):
+    gate = ConsistencyGate()
+    assert [gate.add(*at(x), 2) for x in (0, 5)] == [False, True]
+    assert gate.add(*at(10, **error), 2) is False
+    assert len(gate) == 1  # the odd one: it may be the first of the truth
+    assert [gate.add(*at(x), 2) for x in (15, 20)] == [False, True]
+
+
+def test_each_must_agree_with_each():
+    gate = ConsistencyGate()
+    assert [gate.add(*at(x, off=off), 3) for x, off in [(0, 0.0), (5, 0.9), (10, 1.8)]] == [False, False, False]
+
+
+def test_only_the_last_ones_matter():
+    gate = ConsistencyGate()
+    steps = [(5.0 * i, 0.3 * i) for i in range(20)]  # odometry drifts by 0.3 m in 5 m
+    assert [gate.add(*at(x, off=off), 3) for x, off in steps][2:] == [True] * 18
+
+
+def test_a_forgotten_gate_is_closed():
+    gate = ConsistencyGate()
+    gate.add(*at(0), 2)
+    gate.reset()
+    assert gate.add(*at(5), 2) is False
+    assert gate.add(*at(6), 1) is True
+
+
+def test_they_are_compared_where_the_robot_is():
+    """A degree of heading is 12 m of the frames' offset when odometry began 700 m away."""
+    here, there = at(700.0), at(703.0, turned=1.0)
+    offsets = [odometry_in_map(*pose)[:3, 3] for pose in (here, there)]
+    assert np.linalg.norm(offsets[0] - offsets[1]) > 10
+    assert agree(*there, *here)
+    assert np.allclose(odometry_in_map(*here), T_MAP_ODOM)

@@ -1,0 +1,110 @@
+"""Acting on verified poses: initialpose and map->odom, only where asked for and once enough of them agree."""
+
+import threading
+
+import numpy as np
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.lifecycle import LifecycleNode
+
+from ..core.config import OutputSettings
+from ..core.consistency import ConsistencyGate, odometry_in_map
+from ..core.datatypes import Recognition
+from .publishers import pose_message, transform_message
+from .qos import overridable, result_qos
+from .transforms import tf2_ros
+
+TF_PERIOD = 0.1  # seconds
+# map->odom is stamped so much ahead, as AMCL does: who transforms data of this moment does not wait for the next one.
+TF_AHEAD_NS = 200_000_000
+
+
+def check_output(output: OutputSettings) -> None:
+    """Raises ValueError when TF is wanted where there is none."""
+    if output.publish_tf and tf2_ros is None:
+        raise ValueError(
+            "output.publish_tf needs tf2_ros, which is not installed for this Python: install it with ROS 2, "
+            "or set output.publish_tf to false"
+        )
+
+
+class Actuator:
+    """Moves the robot in the map, if at all. The threads of the worker, the verifier and the executor use it."""
+
+    def __init__(self, node: LifecycleNode):
+        self._node = node
+        self._initialpose = node.create_lifecycle_publisher(
+            PoseWithCovarianceStamped, "initialpose", result_qos(1), qos_overriding_options=overridable()
+        )
+        self._broadcaster = self._timer = None
+        self._lock = threading.Lock()
+        self._gate = ConsistencyGate()
+        self.epoch = 0
+        self._forget()
+
+    def use(self, output: OutputSettings) -> None:
+        """Start or stop broadcasting, as the parameters say."""
+        if output.publish_tf and self._timer is None:
+            self._broadcaster = tf2_ros.TransformBroadcaster(self._node)
+            self._timer = self._node.create_timer(TF_PERIOD, self._broadcast)
+        elif not output.publish_tf:
+            self.stop()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._broadcaster = self._timer = None
+
+    def reset(self) -> None:
+        """Forget all poses, those still being verified too: the clock jumped, ~/clear was called, or a map loaded."""
+        with self._lock:
+            self.epoch += 1
+            self._forget()
+
+    def add(self, answer: Recognition, T_odom_base: np.ndarray | None, epoch: int) -> None:
+        """Take an answer whose best candidate is verified. T_odom_base: odometry's pose at its stamp.
+
+        epoch: `self.epoch` when the query came; those from before a reset are ignored.
+        """
+        output = self._node.settings.output
+        with self._lock:
+            if epoch != self.epoch:
+                return
+            self._lacks_odometry = T_odom_base is None
+            if T_odom_base is None:
+                return
+            T_map_base = answer.candidates[0].T_map_base
+            self._is_open = self._gate.add(T_map_base, T_odom_base, output.min_consistent)
+            if self._is_open:
+                self._T_map_odom = odometry_in_map(T_map_base, T_odom_base)
+                self._publish_initialpose(answer, output)
+
+    def state(self, output: OutputSettings) -> str:
+        """In words, for diagnostics and status."""
+        with self._lock:
+            if self._lacks_odometry:
+                return "closed: no odometry at the stamps of verified poses"
+            if self._is_open:
+                return "open"
+            return f"closed: {len(self._gate)} of {output.min_consistent} verified poses agree"
+
+    def objection(self, output: OutputSettings) -> str:
+        """Why what is asked for cannot happen; "" when it can, or nothing is."""
+        is_asked = output.publish_initialpose or output.publish_tf
+        return "initialpose and map->odom need odometry on the topic odom" if is_asked and self._lacks_odometry else ""
+
+    def _forget(self) -> None:
+        self._gate.reset()
+        self._is_open = self._was_sent = self._lacks_odometry = False
+        self._T_map_odom: np.ndarray | None = None
+
+    def _publish_initialpose(self, answer: Recognition, output: OutputSettings) -> None:
+        if output.publish_initialpose and not (output.initialpose_once and self._was_sent):
+            self._initialpose.publish(pose_message(answer, self._node.settings.frames, output))
+            self._was_sent = True
+
+    def _broadcast(self) -> None:
+        """The last pose that was agreed upon: odometry leads on from there, also while the gate is closed again."""
+        T_map_odom, frames = self._T_map_odom, self._node.settings.frames
+        if T_map_odom is not None and self._node.state == "active":
+            stamp_ns = self._node.get_clock().now().nanoseconds + TF_AHEAD_NS
+            self._broadcaster.sendTransform(transform_message(T_map_odom, stamp_ns, frames.map, frames.odom))
