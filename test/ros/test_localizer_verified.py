@@ -38,7 +38,7 @@ from vxp_ros.core.place_map import PlaceMap
 from vxp_ros.core.recognizer import PlaceRecognizer
 from vxp_ros.msg import LocalizationStatus, PlaceCandidate, PlaceCandidates
 from vxp_ros.ros import actuation
-from vxp_ros.ros.conversions import to_matrix
+from vxp_ros.ros.conversions import stamp_to_ns, to_matrix
 from vxp_ros.ros.localizer import Localizer
 from vxp_ros.srv import LoadMap, Localize
 
@@ -110,6 +110,10 @@ def drive(robot, heard, clouds, numbers, T_map_odom=T_MAP_ODOM):
         assert answer.candidates[0].verified, answer.message
 
 
+def stamp_of(message) -> int:
+    return stamp_to_ns(message.header.stamp)
+
+
 def gate(robot) -> str:
     return robot.values("search").get("gate", "")
 
@@ -138,6 +142,25 @@ def test_a_confirmed_place_gives_the_pose_of_the_robot(robot, start, clouds):
 
 
 @needs_libraries
+def test_the_pose_is_that_of_the_querys_stamp(robot, start, clouds):
+    """A metre of driving between image and cloud."""
+    candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
+    spinning = start(match__query="camera")
+    now = robot.now_ns()
+    for stamp_ns, T in ((now, STEPS[0]), (now + 40_000_000, STEPS[1])):
+        robot.odometry.publish(odometry_message(invert(T_MAP_ODOM) @ HERE @ T, stamp_ns))
+    assert robot.spin_until(lambda: spinning.node.sensors.odom.ledger.processed == 2)
+    robot.infos.publish(camera_info_message(128, 96, K, now))
+    robot.images.publish(image_message(scene(0)[0], now))
+    robot.clouds.publish(cloud_message(clouds["step1"], now + 40_000_000))
+    assert robot.spin_until(lambda: candidates, 20)
+    best = candidates[0].candidates[0]
+    assert best.verified, candidates[0].message
+    assert stamp_of(candidates[0]) == now
+    assert np.allclose(to_matrix(best.pose.pose), HERE @ STEPS[0], atol=0.1)
+
+
+@needs_libraries
 def test_refused_by_all_clouds_it_is_ambiguous(robot, start, clouds):
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
     poses = robot.listen(PoseWithCovarianceStamped, "/vxp_localizer/pose")
@@ -162,7 +185,7 @@ def test_other_frames_do_not_wait_and_each_is_answered_once(robot, start, clouds
     account = spinning.node.sensors.bundles.snapshot
     assert robot.spin_until(lambda: account()["in_flight"] == 0, 20)
     assert robot.spin_until(lambda: len(candidates) == account()["processed"])
-    heard = [answer.header.stamp.sec * 10**9 + answer.header.stamp.nanosec for answer in candidates]
+    heard = [stamp_of(answer) for answer in candidates]
     assert len(set(heard)) == len(heard) and set(heard) <= set(stamps)
     tried = [answer for answer in candidates if answer.status == AMBIGUOUS]
     others = [answer for answer in candidates if answer.status == OK]

@@ -5,6 +5,7 @@ import numpy as np
 from .geometry import invert, rotation_angle
 
 MOST_METRES, MOST_RADIANS = 1.0, np.radians(5.0)
+DRIFT = 0.03  # metres per metre between two poses; wheels and LiDAR odometry stay below it
 
 
 class ConsistencyGate:
@@ -34,13 +35,14 @@ class ConsistencyGate:
 def agree(
     T_map_now: np.ndarray, T_odom_now: np.ndarray, T_map_then: np.ndarray, T_odom_then: np.ndarray,
 ) -> bool:  # fmt: skip
-    """Whether odometry leads from one pose in the map to the other, within a metre and five degrees.
+    """Whether odometry leads from one pose in the map to the other, within five degrees and a metre, drift allowed.
 
     Compared where the robot is: far from odometry's origin, a harmless error of heading is metres of `T_map_odom`.
     """
     T_expected = T_map_then @ invert(T_odom_then) @ T_odom_now
     T_error = invert(T_expected) @ T_map_now
-    return bool(np.linalg.norm(T_error[:3, 3]) <= MOST_METRES and rotation_angle(T_error[:3, :3]) <= MOST_RADIANS)
+    allowed = MOST_METRES + DRIFT * np.linalg.norm(T_odom_now[:3, 3] - T_odom_then[:3, 3])
+    return bool(np.linalg.norm(T_error[:3, 3]) <= allowed and rotation_angle(T_error[:3, :3]) <= MOST_RADIANS)
 
 
 def odometry_in_map(T_map_base: np.ndarray, T_odom_base: np.ndarray) -> np.ndarray:
