@@ -23,7 +23,7 @@ from vxp_ros.core.global_matching import match_globally
 from vxp_ros.core.json_file import write_json
 from vxp_ros.core.recognizer import small_cloud
 from vxp_ros.core.registration import Registration, register
-from vxp_training.datasets.town_days import RIG, Spacing, TownDays, record_days
+from vxp_training.datasets.town_days import RIG, Spacing, record_days
 
 MAP_DAY, VOXEL = "sunny", 0.3
 START_M, NEAR_M, FAR_M = 5.0, 10.0, 25.0
@@ -76,7 +76,7 @@ def parse_options() -> argparse.Namespace:
 def pairs_of(town: str, options: argparse.Namespace, rng: np.random.Generator) -> Iterator[Pair]:
     days = {MAP_DAY: Spacing(options.sunny), **{day: Spacing(20.0, 2.5) for day in options.days}}
     frames = record_days([town], days, rig=RIG)
-    poses = {day: poses_of(frames, f"{town}-{day}") for day in days}
+    poses = {day: frames.poses(f"{town}-{day}") for day in days}
     rows = {day: frames.annotation.rows_of(f"{town}-{day}") for day in days}
     asked = [(day, number) for day in options.days for number in range(len(rows[day]))]
     for day, number in (asked[i] for i in rng.permutation(len(asked))[: options.queries]):
@@ -90,12 +90,6 @@ def pairs_of(town: str, options: argparse.Namespace, rng: np.random.Generator) -
             kind = "other" if to == far else "same" if abs(yaw_of(truth)) < np.pi / 2 else "reverse"
             target = small_cloud(frames.frame(rows[MAP_DAY][to]), VOXEL)
             yield Pair(town, day, kind, float(distances[to]), source, target, truth @ invert(turn))
-
-
-def poses_of(frames: TownDays, name: str) -> np.ndarray:
-    """[N, 4, 4] T_world_base of one drive."""
-    recording = next(r for r in frames.recordings if f"{r.meta['split']['name']}-{r.meta['day']['name']}" == name)
-    return recording.poses[recording.numbers]
 
 
 def measured(pair: Pair, rng: np.random.Generator) -> dict:

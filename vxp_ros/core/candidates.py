@@ -11,11 +11,16 @@ MARGIN_POOL = 50
 
 
 def find_candidates(
-    place_map: PlaceMap, vector: np.ndarray, against: Modality, settings: MatchSettings
+    place_map: PlaceMap, vector: np.ndarray, against: Modality, settings: MatchSettings, before: int | None = None
 ) -> tuple[Candidate, ...]:
-    """Rank the map's places by descriptor distance, best first. vector: [D] float32."""
+    """Rank the map's places by descriptor distance, best first. vector: [D] float32. before: leave out the places from
+    this id on, the recent past of a map that grows."""
     pool = settings.top_k + MARGIN_POOL
-    ids, distances = place_map.search(vector, against, pool)
+    left_out = 0 if before is None else max(0, len(place_map) - before)
+    ids, distances = place_map.search(vector, against, pool + left_out)
+    if before is not None:
+        is_old = ids < before
+        ids, distances = ids[is_old][:pool], distances[is_old][:pool]
     positions = np.array([place_map.place(place_id).T_map_base[:3, 3] for place_id in ids]).reshape(-1, 3)
     # Places outside the pool are at least as far as its last; there are none when the pool was not filled.
     beyond = float(distances[-1]) if len(ids) == pool else float("inf")

@@ -46,6 +46,10 @@ class RegistrationProcess:
                 raise ModelError(f"the registration process died ({problem}); it starts again") from problem
 
     def close(self) -> None:
+        """A call that is under way ends with ModelError."""
+        process = self._process
+        if process is not None:
+            process.kill()
         with self._lock:
             self._stop()
 

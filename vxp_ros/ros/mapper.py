@@ -10,7 +10,8 @@ from std_srvs.srv import Trigger
 from vxp_ros.msg import Keyframe
 from vxp_ros.srv import SaveMap
 
-from ..core.config import MapperSettings
+from ..core.config import FrameSettings, MapperSettings
+from ..core.datatypes import Place
 from ..core.errors import BadInput, MapError, VxpError
 from ..core.keyframes import is_keyframe
 from ..core.map_store import SavedMap, path_of_map, save_map
@@ -32,15 +33,16 @@ class Mapper(SensorNode):
 
     needs_all_sensors = True  # a map that silently lacks one sensor's descriptors is found out too late
 
-    def __init__(self, name: str = "vxp_mapper", **options):
+    def __init__(self, name: str = "vxp_mapper", settings_class: type = MapperSettings, **options):
         self.place_map: PlaceMap | None = None
         self.recognizer: PlaceRecognizer | None = None
         self.last_pose: np.ndarray | None = None
         self.last_added = 0.0
+        self.drive = 0
         self.unsaved = 0
         self.is_kept = False  # the map as it is now lies under the name keyframe.save_as
         self.pose_problem = ""
-        super().__init__(name, MapperSettings, **options)
+        super().__init__(name, settings_class, **options)
         self.keyframes = self.create_lifecycle_publisher(
             Keyframe, "~/keyframes", latched_qos(KEYFRAME_DEPTH), qos_overriding_options=overridable()
         )
@@ -61,9 +63,13 @@ class Mapper(SensorNode):
 
     def start_map(self) -> None:
         models = dict.fromkeys(self.encoder.modalities, self.encoder.model_id)
-        frames = self.settings.frames
-        self.place_map = PlaceMap(models, frames.map, frames.base)
-        self.last_pose, self.unsaved, self.is_kept = None, 0, False
+        self.place_map = PlaceMap(models, self.pose_frames.map, self.pose_frames.base)
+        self.last_pose, self.unsaved, self.is_kept, self.drive = None, 0, False, 0
+
+    @property
+    def pose_frames(self) -> FrameSettings:
+        """With the frame that the places' poses are in as `map`."""
+        return self.settings.frames
 
     def begin(self) -> None:
         """Nothing to say before the first keyframe."""
@@ -100,7 +106,7 @@ class Mapper(SensorNode):
             with watch.stage("convert"):
                 frame = self.frame_maker.make(bundle, stamp_ns, T_map_base if keyframe.pose == "odom" else None)
             with watch.stage("describe"):
-                place = self.recognizer.make_place(frame, T_map_base, keyframe)
+                place = self.recognizer.make_place(frame, T_map_base, keyframe, self.drive)
             place_id = self.place_map.add(place)
         except BadInput as problem:
             self.warn(problem.reason, f"frame dropped: {problem}")
@@ -109,11 +115,21 @@ class Mapper(SensorNode):
             self.warn("bad_place", f"place refused: {problem}")
             return "bad_place"
         with watch.stage("publish"):
-            self.keyframes.publish(keyframe_message(place_id, place, self.encoder.model_id, self.settings.frames))
+            self.tell(place_id, place)
         self.last_pose, self.last_added = T_map_base, time.monotonic()
         self.unsaved, self.is_kept = self.unsaved + 1, False
         self.timings.add({**watch.stage_ms, "total": 1000 * (time.perf_counter() - start)})
         return ""
+
+    def tell(self, place_id: int, place: Place) -> None:
+        """Of a place that the map has just got."""
+        self.keyframes.publish(keyframe_message(place_id, place, self.encoder.model_id, self.pose_frames))
+
+    def _on_reset(self) -> None:
+        """The clock went back: what follows is another drive, whose odometry has nothing to do with the one before."""
+        super()._on_reset()
+        if self.last_pose is not None:
+            self.drive, self.last_pose = self.drive + 1, None
 
     def _pose(self, stamp_ns: int) -> np.ndarray | None:
         """Where the base was at the stamp, [4, 4] in the map's frame; None, with the reason kept, when unknown."""

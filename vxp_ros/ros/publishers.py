@@ -6,6 +6,7 @@ sent as nonsense, silently.
 
 import array
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -26,9 +27,10 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from vxp_ros.msg import GlobalDescriptor, Keyframe, LocalizationStatus, PlaceCandidate, PlaceCandidates
+from vxp_ros.msg import LoopClosure as LoopClosureMsg
 
 from ..core.config import FrameSettings, OutputSettings
-from ..core.datatypes import Candidate, Descriptor, Place, Recognition, Status
+from ..core.datatypes import Candidate, Descriptor, LoopClosure, Place, Recognition, Status
 from ..core.geometry import matrix_to_quaternion
 from ..core.place_map import PlaceMap
 
@@ -128,6 +130,41 @@ def keyframe_message(place_id: int, place: Place, model_id: str, frames: FrameSe
         reference_frame=frames.base,
         descriptors=[descriptor_message(entry, place.stamp_ns, frames.base) for entry in descriptors],
     )
+
+
+def closure_message(closure: LoopClosure, frames: FrameSettings) -> LoopClosureMsg:
+    """A closure, or its withdrawal, between base poses; stamped with the newer keyframe's time."""
+    return LoopClosureMsg(
+        header=make_header(closure.to_stamp_ns, frames.base),
+        from_id=int(closure.from_id),
+        to_id=int(closure.to_id),
+        from_stamp=ns_to_stamp(closure.from_stamp_ns),
+        to_stamp=ns_to_stamp(closure.to_stamp_ns),
+        frame_id_sensor=frames.base,
+        has_transform=True,
+        verified=True,
+        retract=bool(closure.is_retracted),
+        transform=PoseWithCovariance(
+            pose=to_pose_msg(closure.T_from_to), covariance=[float(value) for value in closure.covariance.ravel()]
+        ),
+        score=float(closure.score),
+        inlier_ratio=float(closure.inlier_ratio),
+    )
+
+
+def closures_marker(closures: Iterable[LoopClosure], place_map: PlaceMap, frames: FrameSettings) -> MarkerArray:
+    """A line from each closure's older keyframe to its newer one, where the map has them."""
+    closures = list(closures)
+    newest_ns = max((closure.to_stamp_ns for closure in closures), default=0)
+    marker = Marker(header=make_header(newest_ns, frames.map), ns="closures", type=Marker.LINE_LIST, action=Marker.ADD)
+    marker.pose.orientation.w = 1.0
+    marker.scale.x = 0.3
+    marker.color = ColorRGBA(r=0.1, g=0.8, b=0.2, a=0.9)
+    ends = [place_id for closure in closures for place_id in (closure.from_id, closure.to_id)]
+    marker.points = [
+        Point(**dict(zip("xyz", map(float, place_map.place(i).T_map_base[:3, 3]), strict=True))) for i in ends
+    ]
+    return MarkerArray(markers=[marker])
 
 
 def status_message(

@@ -35,6 +35,11 @@ class TownDays:
         recording, number = self._places[row]
         return recording.frame(number)
 
+    def poses(self, drive: str) -> np.ndarray:
+        """[N, 4, 4] T_world_base of the drive TOWN-DAY."""
+        recording = next(entry for entry in self.recordings if name_of(entry) == drive)
+        return recording.poses[recording.numbers]
+
     def fingerprint(self) -> str:
         facts = [(recording.meta["key"], recording.numbers) for recording in self.recordings]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -44,9 +49,14 @@ def table_of(recording: Recording) -> Annotation:
     """No paths: a recording's files are none that others read."""
     numbers = recording.numbers
     north, east, yaw = planar(recording.poses[numbers])
-    name = f"{recording.meta['split']['name']}-{recording.meta['day']['name']}"
     none = np.full(len(numbers), "")
-    return Annotation(np.full(len(numbers), name), recording.stamps_ns[numbers], north, east, yaw, none, none)
+    return Annotation(
+        np.full(len(numbers), name_of(recording)), recording.stamps_ns[numbers], north, east, yaw, none, none
+    )
+
+
+def name_of(recording: Recording) -> str:
+    return f"{recording.meta['split']['name']}-{recording.meta['day']['name']}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""The loop closer node: maps while driving, and says when it has been somewhere before."""
+
+import threading
+import time
+from collections import Counter
+from dataclasses import replace
+
+from visualization_msgs.msg import MarkerArray
+
+from vxp_ros.msg import LoopClosure as LoopClosureMsg
+
+from ..core.config import FrameSettings, LoopCloserSettings
+from ..core.datatypes import LoopClosure, Place
+from ..core.errors import ModelError
+from ..core.loops import LoopFinder
+from ..core.registration import missing_library
+from ..core.registration_process import RegistrationProcess
+from .mapper import Mapper
+from .publishers import closure_message, closures_marker
+from .qos import latched_qos, overridable, result_qos
+from .reports import Level, Report
+from .running import run
+from .worker import NewestWorker
+
+CLOSURE_DEPTH = 50
+
+
+class LoopCloser(Mapper):
+    """Sensors and odometry in; keyframes, verified loop closures and a place map out.
+
+    Closures are looked for beside the mapping, the newest keyframe first: when that takes longer than the way to the
+    next keyframe, the ones between are not looked at, and nothing queues.
+    """
+
+    def __init__(self, name: str = "vxp_loop_closer", **options):
+        self.finder: LoopFinder | None = None
+        self.registration: RegistrationProcess | None = None
+        self.closing: NewestWorker | None = None
+        super().__init__(name, LoopCloserSettings, **options)
+        self.closures = self.create_lifecycle_publisher(
+            LoopClosureMsg, "~/loop_closures", result_qos(CLOSURE_DEPTH), qos_overriding_options=overridable()
+        )
+        self.markers = self.create_lifecycle_publisher(
+            MarkerArray, "~/markers", latched_qos(), qos_overriding_options=overridable()
+        )
+
+    # Lifecycle
+
+    def prepare(self) -> None:
+        if problem := missing_library():
+            raise ModelError(problem)
+        self.registration = RegistrationProcess()
+        super().prepare()
+        self._is_over = threading.Event()
+        self.closing = NewestWorker(self._look_back, lambda _place_id, reason: self.counts.update([reason]))
+
+    def start_map(self) -> None:
+        super().start_map()
+        settings = self.settings
+        self.finder = LoopFinder(
+            self.place_map, settings.match, settings.verify, settings.loop, self.registration.register
+        )
+        self.published: dict[tuple[int, int], LoopClosure] = {}
+        self.counts, self.last_closure = Counter(), 0.0
+
+    def finish(self) -> None:
+        self._is_over.set()
+        self.registration.close()
+        self.closing.stop()
+        super().finish()
+
+    @property
+    def pose_frames(self) -> FrameSettings:
+        """The map is in odometry's frame: what straightens it is the SLAM back end's business."""
+        return replace(self.settings.frames, map=self.settings.frames.odom)
+
+    # A keyframe's way: on the worker's thread into the map, from there on the closing thread
+
+    def tell(self, place_id: int, place: Place) -> None:
+        super().tell(place_id, place)
+        self.closing.submit(place_id)
+
+    def _look_back(self, place_id: int) -> None:
+        start, finder = time.monotonic(), self.finder
+        try:
+            changes = finder.find(place_id)
+        except ModelError as problem:
+            self.counts["failed"] += 1
+            if not self._is_over.is_set():
+                self.warn("registration", f"keyframe {place_id} not verified: {problem}")
+            return
+        self.counts["looked_at"] += 1
+        if finder is self.finder:  # else the map was cleared meanwhile
+            for change in changes:
+                self._publish(change)
+        self._rest(time.monotonic() - start)
+
+    def _publish(self, closure: LoopClosure) -> None:
+        self.closures.publish(closure_message(closure, self.settings.frames))
+        self.counts["retracted" if closure.is_retracted else "published"] += 1
+        key = (closure.from_id, closure.to_id)
+        if closure.is_retracted:
+            self.published.pop(key, None)
+        else:
+            self.published[key], self.last_closure = closure, time.monotonic()
+        self.markers.publish(closures_marker(self.published.values(), self.place_map, self.pose_frames))
+
+    def _rest(self, seconds: float) -> None:
+        """Leave the processor to others for as long as verify.max_rate says."""
+        rate = self.settings.verify.max_rate
+        if rate > 0:
+            self._is_over.wait(max(0.0, 1 / rate - seconds))
+
+    # Diagnostics
+
+    def own_reports(self) -> list[Report]:
+        values = {"published": self.counts["published"], "retracted": self.counts["retracted"]}
+        values |= {key: count for key, count in sorted(self.counts.items()) if key not in values}
+        if self.published:
+            values["closed_s_ago"] = f"{time.monotonic() - self.last_closure:.1f}"
+        level = Level.WARN if self.closing.errors else Level.OK
+        return [*super().own_reports(), Report("closures", level, f"{len(self.published)} loop closures", values)]
+
+
+def main() -> None:
+    run(LoopCloser)
+
+
+if __name__ == "__main__":
+    main()
