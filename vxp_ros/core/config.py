@@ -175,8 +175,8 @@ class LoopSettings:
     min_travel: float = setting(20.0, "metres of the path that must lie between them", 0.0, 1e6)
     min_agreeing: int = setting(2, "closures, this one included, that must agree with each other by odometry", 1, 20)
     window: float = setting(100.0, "metres of the path within which closures are compared with each other", 1.0, 1e5)
-    drift: float = setting(0.03, "odometry's error to reckon with, in metres per metre of the path", 0.0, 1.0)
-    turn_drift: float = setting(0.0005, "and in radians per metre", 0.0, 0.1)
+    drift: float = setting(0.02, "odometry's error to reckon with, in metres per metre of the path", 0.0, 1.0)
+    turn_drift: float = setting(0.0002, "and in radians per metre", 0.0, 0.1)
 
 
 @dataclass(frozen=True)

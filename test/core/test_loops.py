@@ -1,0 +1,164 @@
+"""Loop closures of made-up drives: past blocks of houses, with real registrations, and by hand for the consensus."""
+
+import sys
+
+import numpy as np
+import pytest
+from scan_samples import block, pose, scan
+
+from vxp_ros.core.config import LoopSettings
+from vxp_ros.core.consensus import Consensus
+from vxp_ros.core.datatypes import LoopClosure, Place
+from vxp_ros.core.geometry import invert
+from vxp_ros.core.loops import LoopFinder
+from vxp_ros.core.odometry_path import OdometryPath
+from vxp_ros.core.place_map import PlaceMap
+
+needs_libraries = pytest.mark.skipif(sys.version_info >= (3, 13), reason="kiss-matcher has no wheel for Python 3.13")
+SECOND = 1_000_000_000
+LOOKS = {"home": [1.0, 0.0, 0.0], "away": [0.0, 1.0, 0.0]}
+
+
+def place(T_odom_base, seconds: float, look: str = "away", cloud=None, drive: int = 0) -> Place:
+    vector = np.array(LOOKS[look], np.float32)
+    return Place(int(seconds * SECOND), T_odom_base, {"lidar": vector}, drive=drive, cloud=cloud)
+
+
+def road(*places: Place) -> PlaceMap:
+    place_map = PlaceMap({"lidar": "test"})
+    for entry in places:
+        place_map.add(entry)
+    return place_map
+
+
+# Home is left at once, and seen again after a round of 200 m, from poses that odometry has wrong by 2 m.
+
+HOME = [pose(0, 0, 0), pose(2, 0, 0.05)]
+BACK = [pose(1, -1, 0.1), pose(3, -1, 0.1)]
+AROUND = [pose(50, 0, 1), pose(50, 50, 2), pose(0, 50, -2)]
+DRIFT = pose(1.5, -1.0, 0.01)
+
+
+@pytest.fixture(scope="module")
+def clouds() -> dict[str, list[np.ndarray]]:
+    home = block(0)
+    return {
+        "home": [scan(home, T, number) for number, T in enumerate(HOME)],
+        "around": [scan(block(number + 1), pose(0, 0, 0), number) for number in range(len(AROUND))],
+        "back": [scan(home, T, 10 + number) for number, T in enumerate(BACK)],
+        "alike": [scan(block(9), T, 20 + number) for number, T in enumerate(BACK)],
+    }
+
+
+def drive(clouds, back="back", look="home", offset=DRIFT) -> PlaceMap:
+    return road(
+        *(place(T, i, "home", cloud) for i, (T, cloud) in enumerate(zip(HOME, clouds["home"], strict=True))),
+        *(place(T, 20 * (i + 1), "away", c) for i, (T, c) in enumerate(zip(AROUND, clouds["around"], strict=True))),
+        *(place(offset @ T, 90 + i, look, cloud) for i, (T, cloud) in enumerate(zip(BACK, clouds[back], strict=True))),
+    )
+
+
+@needs_libraries
+def test_home_is_found_again_once_two_keyframes_agree(clouds):
+    finder = LoopFinder(drive(clouds))
+    told = [finder.find(place_id) for place_id in range(7)]
+    assert [len(changes) for changes in told] == [0, 0, 0, 0, 0, 0, 2]
+    for closure in told[-1]:
+        truth = invert(HOME[closure.from_id]) @ BACK[closure.to_id - 5]
+        assert np.allclose(closure.T_from_to, truth, atol=0.1)  # not what odometry says, which is 2 m off
+        assert not closure.is_retracted and closure.inlier_ratio > 0.5
+        assert (closure.from_stamp_ns, closure.to_stamp_ns) == (
+            closure.from_id * SECOND,
+            (90 + closure.to_id - 5) * SECOND,
+        )
+    assert {closure.to_id for closure in told[-1]} == {5, 6}
+
+
+@needs_libraries
+def test_a_place_that_only_looks_alike_is_no_loop(clouds):
+    finder = LoopFinder(drive(clouds, back="alike"))
+    assert [finder.find(place_id) for place_id in range(7)] == [[]] * 7
+
+
+@needs_libraries
+def test_the_same_houses_where_odometry_cannot_be_are_no_loop(clouds):
+    finder = LoopFinder(drive(clouds, offset=pose(150, 0, 0)))
+    assert finder.candidates(6) == []
+    assert [finder.find(place_id) for place_id in range(7)] == [[]] * 7
+
+
+def test_the_recent_past_is_no_loop():
+    path = road(*(place(pose(10 * i, 0, 0), 10 * i, "home") for i in range(10)))
+    finder = LoopFinder(path, loop=LoopSettings(min_time_gap=30, min_travel=50, drift=1.0))
+    assert [finder.path.first_recent(i, finder.loop) for i in (0, 4, 5, 9)] == [0, 0, 1, 5]
+    assert {entry.place_id for entry in finder.candidates(9)} == {0, 1, 2, 3, 4}
+    assert finder.candidates(3) == []
+
+
+def test_another_drives_places_are_no_loop():
+    parts = [place(pose(i, 0, 0), 100 * i, "home", drive=int(i > 2)) for i in range(6)]
+    finder = LoopFinder(road(*parts), loop=LoopSettings(min_time_gap=1, min_travel=0))
+    assert {entry.place_id for entry in finder.candidates(5)} == {3, 4}
+    assert finder.path.metres(5) == 4.0  # the way from one drive to the other is unknown
+
+
+def test_a_place_without_descriptors_to_compare_has_no_candidates():
+    path = road(*(place(pose(i, 0, 0), 100 * i) for i in range(3)))
+    path.models["camera"] = "test"
+    path.add(Place(300 * SECOND, pose(3, 0, 0), {"camera": np.ones(2, np.float32)}))
+    assert LoopFinder(path, loop=LoopSettings(min_travel=0)).candidates(3) == []
+
+
+# The consensus: there and back on one street, 2 m between keyframes
+
+COUNT = 20
+
+
+@pytest.fixture
+def street() -> OdometryPath:
+    there = [pose(2 * i, 0, 0) for i in range(COUNT)]
+    return OdometryPath(road(*(place(T, i) for i, T in enumerate(there + there[::-1]))))
+
+
+def closing(to_id: int, off: float = 0.0) -> LoopClosure:
+    """Of a keyframe of the way back with the one at the same spot; `off` metres wrong."""
+    covariance = np.diag(np.repeat([0.05, 0.003], 3) ** 2)
+    return LoopClosure(2 * COUNT - 1 - to_id, to_id, 0, to_id * SECOND, pose(off, 0, 0), covariance, 0.9, 0.8)
+
+
+def test_one_closure_alone_waits(street):
+    consensus = Consensus(street, LoopSettings())
+    assert consensus.add(closing(25)) == []
+    assert [entry.to_id for entry in consensus.add(closing(26))] == [25, 26]
+    assert [entry.to_id for entry in consensus.add(closing(27))] == [27]
+
+
+def test_alone_it_is_told_at_once_where_one_is_enough(street):
+    assert len(Consensus(street, LoopSettings(min_agreeing=1)).add(closing(25))) == 1
+
+
+def test_a_wrong_one_among_right_ones_is_never_told(street):
+    consensus = Consensus(street, LoopSettings())
+    assert consensus.add(closing(25)) == consensus.add(closing(26, 4.0)) == consensus.add(closing(27)) == []
+    assert [entry.to_id for entry in consensus.add(closing(28))] == [25, 27, 28]  # three against one
+
+
+def test_wrong_ones_that_agreed_are_withdrawn_when_more_speak_against_them(street):
+    consensus = Consensus(street, LoopSettings())
+    assert len(consensus.add(closing(22, 4.0)) + consensus.add(closing(23, 4.0))) == 2
+    told = [entry for to_id in range(25, 30) for entry in consensus.add(closing(to_id))]
+    assert {entry.to_id for entry in told if entry.is_retracted} == {22, 23}
+    assert {entry.to_id for entry in told if not entry.is_retracted} == {25, 26, 27, 28, 29}
+
+
+def test_far_back_closures_are_left_as_they_are(street):
+    consensus = Consensus(street, LoopSettings(window=5.0))
+    assert len(consensus.add(closing(22, 4.0)) + consensus.add(closing(23, 4.0))) == 2
+    told = [entry for to_id in range(27, 35) for entry in consensus.add(closing(to_id))]
+    assert not any(entry.is_retracted for entry in told) and len(told) == 8
+
+
+def test_a_closure_that_odometry_rules_out(street):
+    settings = LoopSettings()
+    assert street.is_plausible(closing(25), settings)
+    assert not street.is_plausible(closing(25, 10.0), settings)  # 22 m of the path: 0.5 m and no more

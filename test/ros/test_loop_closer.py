@@ -1,0 +1,180 @@
+"""The loop closer on a real ROS graph: a round that ends where it began."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
+
+from live_rig import (
+    EXTRINSICS,
+    LATCHED,
+    RELIABLE,
+    K,
+    NodeProcess,
+    SpinningNode,
+    assert_accounted,
+    camera_info_message,
+    cloud_message,
+    image_message,
+    localizer_parameters,
+    odometry_message,
+    scene,
+)
+from scan_samples import block, pose, scan
+from std_srvs.srv import Trigger
+from visualization_msgs.msg import MarkerArray
+
+from vxp_ros.core.geometry import invert
+from vxp_ros.core.map_store import load_map
+from vxp_ros.msg import Keyframe, LoopClosure
+from vxp_ros.ros import loop_closer
+from vxp_ros.ros.conversions import to_matrix
+from vxp_ros.ros.loop_closer import LoopCloser
+
+pytestmark = pytest.mark.ros
+needs_libraries = pytest.mark.skipif(sys.version_info >= (3, 13), reason="kiss-matcher has no wheel for Python 3.13")
+
+# Keyframes at home, elsewhere, and at home again, where odometry has drifted by a metre.
+HOME, BACK = [pose(0, 0, 0), pose(2, 0, 0.05)], [pose(1, -1, 0.1), pose(3, -1, 0.1), pose(5, -1, 0.1)]
+DRIFT = pose(0.8, -0.6, 0.005)
+ROUND = [*HOME, pose(40, 0, 1.5), pose(40, 40, 3.0), *[DRIFT @ T for T in BACK]]
+
+
+@pytest.fixture(scope="module")
+def clouds() -> list[np.ndarray]:
+    """[N, 4] float32 of each keyframe of the round."""
+    home = block(0)
+    scans = [scan(home, T, i) for i, T in enumerate(HOME)]
+    scans += [scan(block(5 + i), pose(0, 0, 0), i) for i in range(2)]
+    scans += [scan(home, T, 10 + i) for i, T in enumerate(BACK)]
+    return [np.hstack([points, np.zeros((len(points), 1), np.float32)]) for points in scans]
+
+
+@pytest.fixture
+def closer(robot, model, tmp_path):
+    started = []
+
+    def start(**parameters):
+        given = {**localizer_parameters(model, tmp_path / "maps"), "loop__min_time_gap": 0.0, "loop__min_travel": 60.0}
+        given |= {"verify__max_rate": 0.0, "match__query": "lidar", **parameters}
+        given.pop("map__path")
+        spinning = SpinningNode(LoopCloser, "vxp_loop_closer", **given)
+        started.append(spinning)
+        spinning.bring_up()
+        robot.meet()
+        return spinning
+
+    yield start
+    for spinning in started:
+        errors = [*(spinning.node.worker.errors if spinning.node.worker else []), *spinning.node.closing.errors]
+        spinning.close()
+        assert errors == []
+
+
+def show(robot, cloud: np.ndarray, T_odom_base: np.ndarray) -> None:
+    stamp_ns = robot.now_ns()
+    robot.odometry.publish(odometry_message(T_odom_base, stamp_ns))
+    robot.infos.publish(camera_info_message(128, 96, K, stamp_ns))
+    robot.images.publish(image_message(scene(0)[0], stamp_ns))
+    robot.clouds.publish(cloud_message(cloud, stamp_ns))
+
+
+def drive(robot, spinning, clouds, poses=ROUND) -> None:
+    """One keyframe after the other, each until the closer has looked back from it."""
+
+    def looked_back() -> int:
+        return spinning.node.counts["looked_at"] + spinning.node.counts["failed"]
+
+    for cloud, T in zip(clouds, poses, strict=True):
+        before = looked_back()
+        show(robot, cloud, T)
+        account = spinning.node.sensors.bundles.snapshot
+        assert robot.spin_until(lambda before=before: looked_back() > before, 30), (account(), spinning.node.counts)
+
+
+@needs_libraries
+def test_the_end_of_a_round_is_tied_to_its_beginning(robot, closer, clouds):
+    spinning = closer()
+    keyframes = robot.listen(Keyframe, "/vxp_loop_closer/keyframes", LATCHED)
+    heard = robot.listen(LoopClosure, "/vxp_loop_closer/loop_closures", RELIABLE)
+    markers = robot.listen(MarkerArray, "/vxp_loop_closer/markers", LATCHED)
+    robot.spin(0.5)
+    drive(robot, spinning, clouds)
+    assert robot.spin_until(lambda: len(heard) == 3)
+    for closure in heard:
+        truth = invert(HOME[closure.from_id]) @ BACK[closure.to_id - 4]
+        assert np.allclose(to_matrix(closure.transform.pose), truth, atol=0.1)
+        assert closure.verified and closure.has_transform and not closure.retract
+        assert closure.frame_id_sensor == closure.header.frame_id == "base_link"
+        assert closure.to_stamp == closure.header.stamp == keyframes[closure.to_id].header.stamp
+        assert closure.from_stamp == keyframes[closure.from_id].header.stamp
+        assert 0 < closure.transform.covariance[0] < 1
+    assert {keyframe.header.frame_id for keyframe in keyframes} == {"odom"}
+    assert robot.spin_until(lambda: len(markers[-1].markers[0].points) == 6)
+    assert robot.spin_until(lambda: robot.values("closures").get("published") == "3")
+    assert_accounted(robot, spinning.node)
+
+
+@needs_libraries
+def test_a_cleared_map_knows_no_loops(robot, closer, clouds):
+    spinning = closer()
+    heard = robot.listen(LoopClosure, "/vxp_loop_closer/loop_closures", RELIABLE)
+    drive(robot, spinning, clouds[:4], ROUND[:4])
+    assert robot.call(Trigger, "/vxp_loop_closer/clear").success
+    drive(robot, spinning, clouds[4:], ROUND[4:])
+    robot.spin(0.3)
+    assert heard == [] and len(spinning.node.place_map) == 3
+
+
+@needs_libraries
+def test_a_registration_process_that_dies_costs_one_look_back(robot, closer, clouds):
+    spinning = closer()
+    heard = robot.listen(LoopClosure, "/vxp_loop_closer/loop_closures", RELIABLE)
+    drive(robot, spinning, clouds[:5], ROUND[:5])
+    spinning.node.registration._process.kill()
+    drive(robot, spinning, clouds[5:], ROUND[5:])
+    assert spinning.node.counts["failed"] == 1
+    assert robot.spin_until(lambda: len(heard) == 2)
+
+
+def test_missing_libraries_are_told_before_the_drive(robot, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop_closer, "missing_library", lambda: "registration needs small_gicp: install it")
+    given = localizer_parameters(model, tmp_path)
+    given.pop("map__path")
+    spinning = SpinningNode(LoopCloser, "vxp_loop_closer", **given)
+    spinning.do(spinning.node.trigger_configure)
+    assert spinning.node.state == "unconfigured" and "small_gicp" in spinning.node.failure
+    spinning.close()
+
+
+@needs_libraries
+def test_the_process_saves_its_map_and_leaves_no_child(robot, model, tmp_path, clouds):
+    root = tmp_path / "maps"
+    process = NodeProcess(
+        "loop_closer", "-p", f"model.weights:={model}", "-p", f"map.root:={root}", "-p", "keyframe.save_as:=round",
+        "-p", "input.max_rate:=0.0", "-p", "input.max_age:=60.0", "-p", "loop.min_time_gap:=0.0",
+        "-p", "loop.min_travel:=60.0", "-p", "match.query:=lidar", "-p", "verify.max_rate:=0.0", *EXTRINSICS,
+    )  # fmt: skip
+    try:
+        heard = robot.listen(LoopClosure, "/vxp_loop_closer/loop_closures", RELIABLE)
+        keyframes = robot.listen(Keyframe, "/vxp_loop_closer/keyframes", LATCHED)
+        robot.meet(60)
+        for number, (cloud, T) in enumerate(zip(clouds, ROUND, strict=True)):
+            show(robot, cloud, T)
+            assert robot.spin_until(lambda number=number: len(keyframes) > number), process.output()
+            robot.spin(3.0 if number > 3 else 0.0)  # for the registrations
+        assert robot.spin_until(lambda: len(heard) >= 2, 20), process.output()
+        children = os.popen(f"pgrep -P {process.process.pid}").read().split()
+        assert len(children) == 1
+    finally:
+        code = process.stop()
+    assert code == 0, process.output()
+    assert not Path(f"/proc/{children[0]}").exists()
+    saved = load_map(root / "round")
+    assert len(saved) == len(ROUND) and saved.map_frame == "odom"
