@@ -1,10 +1,13 @@
 """Ranking, margins and verdicts on a street whose answers can be seen."""
 
+import math
+
 import numpy as np
 import pytest
 from map_samples import MODELS, pose_at
 
-from vxp_ros.core.candidates import MARGIN_POOL, find_candidates, judge, margin
+from vxp_ros.core.calibration import Calibration, PairCalibration
+from vxp_ros.core.candidates import MARGIN_POOL, find_candidates, judge, margin, with_probabilities
 from vxp_ros.core.config import MatchSettings
 from vxp_ros.core.datatypes import Place, Status
 from vxp_ros.core.place_map import PlaceMap
@@ -89,6 +92,39 @@ def test_the_verdict_and_its_reason(settings, status, words):
     match = MatchSettings(**settings)
     found, message = judge(ask(street([0, 10, 20], spacing=100), 9), match)
     assert found == status
+    assert words in message
+
+
+CALIBRATION = Calibration({("camera", "camera"): PairCalibration(2.0, 1.0, 4.0)})
+
+
+def test_each_candidate_has_the_probability_of_its_own_distance_and_margin():
+    found = ask(street([0, 10, 20], spacing=100), 9)
+    given = with_probabilities(found, CALIBRATION, "camera", "camera")
+    assert [entry.place_id for entry in given] == [1, 0, 2]
+    assert given[0].probability == pytest.approx(1 / (1 + math.exp(-1)) / (1 + math.exp(-2)))  # 1 from 8 beyond: 0.644
+    assert given[0].probability > given[1].probability > given[2].probability
+    assert all(math.isnan(entry.probability) for entry in with_probabilities(found, CALIBRATION, "camera", "lidar"))
+    assert with_probabilities((), CALIBRATION, "camera", "camera") == ()
+
+
+@pytest.mark.parametrize(
+    "calibration, settings, status, words",
+    [
+        (CALIBRATION, {"min_probability": 0.64}, Status.OK, "place 1 at distance 1.000, probability 0.64"),
+        (CALIBRATION, {"min_probability": 0.65}, Status.AMBIGUOUS, "probability 0.64 is below match.min_probability 0"),
+        (CALIBRATION, {}, Status.AMBIGUOUS, "match.min_probability 0.7"),
+        (CALIBRATION, {"min_probability": 0.0}, Status.OK, "probability 0.64"),
+        (CALIBRATION, {"min_probability": 0.0, "min_margin": 9.0}, Status.AMBIGUOUS, "match.min_margin"),
+        (CALIBRATION, {"max_distance": 0.5}, Status.NO_MATCH, "match.max_distance"),
+        (Calibration(), {"min_probability": 1.0}, Status.OK, "place 1 at distance 1.000"),
+        (Calibration(), {"min_probability": 1.0, "min_margin": 9.0}, Status.AMBIGUOUS, "match.min_margin"),
+    ],
+)
+def test_a_probability_is_held_against_its_limit(calibration, settings, status, words):
+    found = with_probabilities(ask(street([0, 10, 20], spacing=100), 9), calibration, "camera", "camera")
+    said, message = judge(found, MatchSettings(**settings))
+    assert said == status
     assert words in message
 
 

@@ -17,6 +17,8 @@ import yaml
 from vxp_samples import lite
 
 from vxp_ros.core import fsio, model_store
+from vxp_ros.core.calibration import CALIBRATION_FILE, Calibration, PairCalibration, dump_calibration
+from vxp_ros.core.encoder import Encoder
 from vxp_ros.core.errors import ModelError
 from vxp_ros.core.model_store import (
     RECIPE_FILE,
@@ -134,6 +136,29 @@ def test_trunk_weights_of_the_users_file_end_in_the_model(tmp_path):
     assert "trunk.safetensors" in loaded.recipe.trained_on and str(tmp_path) not in loaded.recipe.trained_on
     expected = network.camera.backbone.encoder._conv_stem.weight
     assert torch.equal(loaded.network.camera.backbone.encoder._conv_stem.weight, expected)
+
+
+def test_a_calibration_changes_no_id_and_nothing_without_it(saved, folder):
+    assert load_model(folder).calibration == Calibration()
+    calibration = Calibration({("camera", "camera"): PairCalibration(0.8, 0.1, 0.01)}, saved[1], "town-val")
+    (folder / CALIBRATION_FILE).write_text(dump_calibration(calibration))
+    model = load_model(folder)
+    assert (model.calibration, model.model_id) == (calibration, saved[1])
+    assert Encoder(model, torch.device("cpu")).calibration == calibration
+
+
+def test_a_calibration_does_not_outlive_its_weights(saved, folder):
+    (folder / CALIBRATION_FILE).write_text(dump_calibration(Calibration({}, saved[1], "town-val")))
+    change_tensors(folder, lambda tensors: {name: tensor + 0 * tensor + 1 for name, tensor in tensors.items()})
+    with pytest.raises(ModelError, match="was fitted to the model eye-"):
+        load_model(folder)
+
+
+def test_the_shipped_model_is_calibrated_for_every_pair_of_its_sensors_and_keeps_its_id():
+    model = load_model("vxp_view")
+    assert model.model_id == "vxp_view-d256bae936c8"  # maps in the field carry it
+    both = ("camera", "lidar")
+    assert set(model.calibration.pairs) == {(a, b) for a in both for b in both} | {("fused", "fused")}
 
 
 # --- refused ---

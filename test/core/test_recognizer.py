@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vxp_ros.core.calibration import Calibration, PairCalibration
 from vxp_ros.core.config import KeyframeSettings, MatchSettings
 from vxp_ros.core.datatypes import Camera, Descriptor, Frame, Image, Status
 from vxp_ros.core.errors import BadInput
@@ -18,8 +19,9 @@ MODEL = "mean-0123456789ab"
 class MeanEncoder:
     """Describes a frame by the mean of its points, or of its pixels: one shared space, as the real one has."""
 
-    def __init__(self, *modalities: str):
+    def __init__(self, *modalities: str, calibration: Calibration | None = None):
         self.modalities, self.model_id = modalities, MODEL
+        self.calibration = calibration or Calibration()
 
     def describe(self, frame: Frame, modality: str, stage_ms: dict | None = None) -> Descriptor:
         if modality not in self.modalities:
@@ -157,6 +159,22 @@ def test_settings_decide_what_an_answer_is_worth():
     assert answer.status == Status.AMBIGUOUS
     assert answer.candidates  # shown all the same
     assert "match.min_margin" in answer.message
+
+
+def test_the_calibration_of_the_pair_that_was_asked_says_how_likely_the_answer_is():
+    """Place 4 is 2 away, the next 8: of a camera against LiDAR places that is enough, of a LiDAR it is not."""
+    pairs = {("camera", "lidar"): PairCalibration(5.0, 1.0, 1.0), ("lidar", "lidar"): PairCalibration(1.0, 1.0, 1.0)}
+    encoder = MeanEncoder("camera", "lidar", calibration=Calibration(pairs))
+    sure = recognizer_of(encoder, query="camera", against="lidar").recognize(frame_at(42))
+    assert sure.status == Status.OK
+    assert sure.candidates[0].probability == pytest.approx(1 / (1 + np.exp(-3)) / (1 + np.exp(-6)))
+    assert all(entry.probability < 0.1 for entry in sure.candidates[1:])
+    unsure = recognizer_of(encoder, query="lidar").recognize(frame_at(42))
+    assert unsure.status == Status.AMBIGUOUS
+    assert "match.min_probability 0.7" in unsure.message
+    unknown = recognizer_of(encoder, query="camera", against="camera").recognize(frame_at(42))
+    assert unknown.status == Status.OK
+    assert np.isnan(unknown.candidates[0].probability)
 
 
 def test_without_a_map_the_answer_says_so():

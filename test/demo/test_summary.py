@@ -43,8 +43,8 @@ def test_what_the_node_believed_is_held_against_the_truth(dialogues, data, place
     good_replays[2] = dialogue.replay()
     summary = make_run(good_replays, data, place_map).summary
     assert summary["verdicts"]["3D-3D"] == {
-        "known": {"queries": 3, "accepted_right": 1, "accepted_wrong": 1, "rejected": 1},
-        "unknown": {"queries": 1, "accepted_right": 0, "accepted_wrong": 0, "rejected": 1},
+        "known": {"queries": 3, "right": 2, "accepted_right": 1, "accepted_wrong": 1, "rejected": 1},
+        "unknown": {"queries": 1, "right": 0, "accepted_right": 0, "accepted_wrong": 0, "rejected": 1},
     }
     assert summary["recall_at_1"]["3D-3D"] == pytest.approx(2 / 3)  # of the known places, believed or not
 

@@ -32,11 +32,22 @@ def demo(
     rows = [
         [mode, f"{summary['accounting'][mode]['answered']} of {summary['accounting'][mode]['sent']}",
          percent(recall), percent(summary["controls"]["chance"]), percent(summary["controls"]["shuffled_map"][mode]),
-         percent(summary["controls"]["random_weights"][mode]), unknowns(summary["verdicts"][mode]["unknown"]),
+         percent(summary["controls"]["random_weights"][mode]), *believed(summary["verdicts"][mode]),
          f"{summary['latency_ms_by_mode'][mode]['end_to_end']['p50']:.0f} ms"]
         for mode, recall in summary["recall_at_1"].items()
     ]  # fmt: skip
-    header = ["mode", "answered", "recall@1", "chance", "shuffled map", "random weights", "unknown seen", "end to end"]
+    header = [
+        "mode",
+        "answered",
+        "recall@1",
+        "chance",
+        "shuffled map",
+        "random weights",
+        "right believed",
+        "wrong",
+        "unknown",
+        "end to end",
+    ]
     print_table(f"within {radius:g} m of the truth", header, rows)
     for sentence in summary["caveats"]:
         typer.echo(sentence)
@@ -47,5 +58,11 @@ def percent(share: float) -> str:
     return "-" if share != share else f"{100 * share:.0f} %"
 
 
-def unknowns(counts: dict) -> str:
-    return f"{counts['rejected']} of {counts['queries']}"
+def believed(verdicts: dict) -> tuple[str, str, str]:
+    """Of the right answers, of the wrong ones to known places, and of those to unknown places."""
+    known, unknown = verdicts["known"], verdicts["unknown"]
+    return (
+        f"{known['accepted_right']} of {known['right']}",
+        f"{known['accepted_wrong']} of {known['queries'] - known['right']}",
+        f"{unknown['accepted_wrong']} of {unknown['queries']}",
+    )

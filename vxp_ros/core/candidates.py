@@ -1,7 +1,10 @@
 """From the nearest descriptors to an answer: candidates best first, and whether to believe the best one."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from .calibration import Calibration
 from .config import MatchSettings
 from .datatypes import Candidate, Modality, Recognition, Status
 from .place_map import PlaceMap
@@ -56,8 +59,21 @@ def margin(
     return float(np.min(distances[is_elsewhere], initial=beyond) - distances[row])
 
 
+def with_probabilities(
+    candidates: tuple[Candidate, ...], calibration: Calibration, query: Modality, against: Modality
+) -> tuple[Candidate, ...]:
+    """The candidates with what the calibration makes of their distances and margins; NaN where it has no such pair."""
+    return tuple(
+        replace(entry, probability=calibration.probability(query, against, entry.distance, entry.margin))
+        for entry in candidates
+    )
+
+
 def judge(candidates: tuple[Candidate, ...], settings: MatchSettings) -> tuple[Status, str]:
-    """Decide what the best candidate is worth: OK, NO_MATCH or AMBIGUOUS, and why in words."""
+    """Decide what the best candidate is worth: OK, NO_MATCH or AMBIGUOUS, and why in words.
+
+    A candidate whose probability is NaN is judged by distance and margin alone.
+    """
     if not candidates:
         return Status.NO_MATCH, "the map holds no place with such a descriptor"
     best = candidates[0]
@@ -68,7 +84,13 @@ def judge(candidates: tuple[Candidate, ...], settings: MatchSettings) -> tuple[S
         )
     if best.margin < settings.min_margin:
         return Status.AMBIGUOUS, f"margin {best.margin:.3f} is below match.min_margin {settings.min_margin:g}"
-    return Status.OK, f"place {best.place_id} at distance {best.distance:.3f}"
+    if best.probability < settings.min_probability:
+        return (
+            Status.AMBIGUOUS,
+            f"probability {best.probability:.2f} is below match.min_probability {settings.min_probability:g}",
+        )
+    probability = "" if np.isnan(best.probability) else f", probability {best.probability:.2f}"
+    return Status.OK, f"place {best.place_id} at distance {best.distance:.3f}{probability}"
 
 
 def refusal(stamp_ns: int, modality: Modality, status: Status, message: str) -> Recognition:

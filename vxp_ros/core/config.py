@@ -110,10 +110,14 @@ class MatchSettings:
         0.0, "below this distance gap to the best other place the answer is ambiguous", 0.0, 1e9
     )
     min_probability: float = setting(
-        0.0, "below this calibrated probability of the best candidate the answer is ambiguous; 0: no limit", 0.0, 1.0
+        0.7,
+        "below this probability of the best candidate the answer is ambiguous; 0: no limit; of a model without a "
+        "calibration for this pair of sensors max_distance and min_margin alone decide",
+        0.0,
+        1.0,
     )
     exclusion_radius: float = setting(
-        10.0, "metres within which two candidates count as one place for the margin", 0.0, 1e6
+        10.0, "metres within which two candidates count as one place for the margin; calibrations hold for 10", 0.0, 1e6
     )
 
 

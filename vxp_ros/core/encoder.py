@@ -23,11 +23,12 @@ logger = logging.getLogger(__name__)
 class Encoder:
     """One model, ready to describe frames. Not meant for several threads at a time.
 
-    modalities: what it can describe. dimension: length of its descriptors. device: where the networks run.
+    modalities: what it can describe. dimension: length of its descriptors. device: where the networks run. calibration:
+    how likely answers by its descriptors are right.
     """
 
     def __init__(self, model: Model, device: torch.device, threads: int = 1):
-        self.recipe, self.model_id = model.recipe, model.model_id
+        self.recipe, self.model_id, self.calibration = model.recipe, model.model_id, model.calibration
         self.network = model.network.to(device).eval().requires_grad_(False)
         self.modalities: tuple[Modality, ...] = tuple(model.recipe.modalities)
         self.dimension = model.recipe.dimension

@@ -1,4 +1,5 @@
 """Model folders on disk: model.yaml says what the model is, model.safetensors holds its weights. Nothing is pickled.
+calibration.yaml, which may be missing, says how likely its answers are right.
 
 The model's id is NAME- and 12 hex digits of the sha256 over the weights file and the preprocessing, so that descriptors
 of two models can never be mixed up, whatever the folders are called.
@@ -9,7 +10,7 @@ import json
 import logging
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import safetensors.torch
@@ -17,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 
 from . import fsio
+from .calibration import Calibration, read_calibration
 from .errors import ModelError
 from .models import Network, build_model, part
 from .models.backbones import load_weights, mismatch
@@ -38,6 +40,7 @@ class Model:
     recipe: Recipe
     network: Network
     model_id: str
+    calibration: Calibration = field(default_factory=Calibration)
 
 
 def init_model(recipe: str | Path, folder: Path, seed: int = 0) -> str:
@@ -157,7 +160,8 @@ def load_model(name_or_path: str | Path) -> Model:
     with torch.random.fork_rng(devices=[]):
         network = build_model(recipe)
     network.load_state_dict(tensors)
-    return Model(recipe, network.eval(), model_id_of(recipe, weights))
+    model_id = model_id_of(recipe, weights)
+    return Model(recipe, network.eval(), model_id, read_calibration(folder, model_id))
 
 
 def _read_weights(path: Path) -> bytes:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from .candidates import find_candidates, judge, refusal
+from .candidates import find_candidates, judge, refusal, with_probabilities
 from .config import MAX_POINTS, KeyframeSettings, MatchSettings
 from .datatypes import Frame, Image, Modality, Place, Recognition, Status
 from .encoder import Encoder, first_image
@@ -44,6 +44,7 @@ class PlaceRecognizer:
             return refusal(frame.stamp_ns, modality, Status.BAD_INPUT, str(problem))
         except MapError as problem:
             return refusal(frame.stamp_ns, modality, Status.NO_MAP, str(problem))
+        candidates = with_probabilities(candidates, self.encoder.calibration, modality, against)
         status, message = judge(candidates, settings)
         message += self.fallback(modality, place_map)
         return Recognition(frame.stamp_ns, modality, status, message, candidates, descriptor, watch.stage_ms)

@@ -28,7 +28,6 @@ from .processes import Child, Processes, interruptible
 from .record import MODES, DemoRun, Recording, Truth, make_answer, read_sent
 from .report import write_report
 from .summary import Replay, account, check, check_accounting, summarise
-from .unknown import margin_limit
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +87,7 @@ def run_demo(out: Path, bags: tuple[Path, Path] | None = None, radius_m: float =
             mapping = build_map(space, processes, data)
             check_accounting({mapping.name: account(mapping)})
             place_map = load_map(path_of_map(out / "maps", MAP_NAME))
-            replays = [mapping, *(localize(space, processes, data, place_map, mode) for mode in MODES)]
+            replays = [mapping, *(localize(space, processes, data, mode) for mode in MODES)]
         with space.phase("report"):
             return report(space, model_id, data, place_map, replays, radius_m)
 
@@ -146,13 +145,11 @@ def build_map(space: Workspace, processes: Processes, data: DemoData) -> Replay:
         return replay(space, processes, "mapping", "mapper", data.map_bag, arguments, rate)
 
 
-def localize(space: Workspace, processes: Processes, data: DemoData, place_map: PlaceMap, mode: str) -> Replay:
+def localize(space: Workspace, processes: Processes, data: DemoData, mode: str) -> Replay:
     """Replay the second bag to a fresh localizer that matches as `mode` says."""
     query, against = MODES[mode]
     path = path_of_map(space.out / "maps", MAP_NAME)
-    limit = margin_limit(place_map, query, against)
     arguments = [f"map.path:={path}", f"match.query:={query}", f"match.against:={against}",
-                 f"match.min_margin:={limit:.6f}",
                  "verify.enable:=false"]  # fmt: skip  # what the descriptors find alone is measured
     with space.phase(mode):
         rate = QUERY_HZ / frame_rate(data.queries)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 import numpy as np
 
 from .. import __version__
+from ..core.config import MatchSettings
 from ..core.datatypes import Status
 from ..core.errors import VxpError
 from ..core.evaluate import distances_to_places, percentiles, recall_at_k
@@ -78,6 +79,7 @@ def summarise(
             mode: recall_at_1(given, data.queries, positions, radius_m) for mode, given in by_mode.items()
         },
         "recall_radius_m": radius_m,
+        "min_probability": MatchSettings().min_probability,
         "verdicts": {mode: verdicts(given) for mode, given in by_mode.items()},
         "controls": {
             **controls,
@@ -148,6 +150,7 @@ def verdicts(answers: list[Answer]) -> dict[str, dict[str, int]]:
         accepted = [answer for answer in rows if answer.is_accepted]
         counts[name] = {
             "queries": len(rows),
+            "right": sum(answer.is_right for answer in rows),
             "accepted_right": sum(answer.is_right for answer in accepted),
             "accepted_wrong": sum(not answer.is_right for answer in accepted),
             "rejected": len(rows) - len(accepted),

@@ -81,15 +81,14 @@ A red line leads to the wrong place that a query was taken for.</figcaption></fi
 
 <h2>Does it know what it does not know?</h2>
 <p>A query is unknown when no place of the map lies within {{ summary.recall_radius_m | number }} m. The node believes
-its best place only when it stands out against the second best by more than the map's own wrong matches do; otherwise it
-answers "ambiguous". The limit comes from the map alone and lets one foreign place in ten pass.</p>
+its best place only when the model's calibration, fitted on another synthetic town, gives it a probability of at least
+{{ summary.min_probability }}; otherwise it answers "ambiguous". How many answers of each kind were believed:</p>
 <div class="scroll"><table>
-<tr><th>mode</th><th>known</th><th>believed, right</th><th>believed, wrong</th><th>not believed</th>
-<th>unknown</th><th>not believed</th><th>believed</th></tr>
+<tr><th>mode</th><th>right</th><th>wrong</th><th>unknown</th></tr>
 {% for mode in modes %}{% set known = summary.verdicts[mode].known %}{% set unknown = summary.verdicts[mode].unknown %}
-<tr><td><b>{{ mode }}</b></td><td>{{ known.queries }}</td><td>{{ known.accepted_right }}</td>
-<td>{{ known.accepted_wrong }}</td><td>{{ known.rejected }}</td>
-<td>{{ unknown.queries }}</td><td>{{ unknown.rejected }}</td><td>{{ unknown.accepted_wrong }}</td></tr>
+<tr><td><b>{{ mode }}</b></td><td>{{ known.accepted_right }} of {{ known.right }}</td>
+<td>{{ known.accepted_wrong }} of {{ known.queries - known.right }}</td>
+<td>{{ unknown.accepted_wrong }} of {{ unknown.queries }}</td></tr>
 {% endfor %}
 </table></div>
 

@@ -12,9 +12,8 @@ import yaml
 
 from ..config import from_nested, setting, walk
 from ..errors import ModelError
+from ..yaml_file import read_yaml
 
-MAX_BYTES = 1 << 16  # of a model.yaml; a real one has two kilobytes
-MAX_DEPTH = 8
 SPARSE_LAYERS = 9
 MOST_VFE_LAYERS = 8
 RIG_ARCHITECTURES = ("lcpr", "einet")  # one descriptor of several cameras and a range image together
@@ -166,28 +165,7 @@ class Recipe:
 
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe or a model.yaml. Raises ModelError that names every unknown key and every wrong value."""
-    try:
-        text = path.read_bytes()
-        if len(text) > MAX_BYTES:
-            raise ModelError(f"{path} has {len(text)} bytes: that is no model.yaml")
-        _check_structure(text, path)
-        content = yaml.safe_load(text)
-    except OSError as problem:
-        raise ModelError(f"cannot read {path}: {problem.strerror}") from problem
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
-        raise ModelError(f"{path} is not valid YAML: {' '.join(str(problem).split())}") from problem
-    return parse_recipe(content, str(path))
-
-
-def _check_structure(text: bytes, path: Path) -> None:
-    """Refuse what a few bytes can blow up: aliases of aliases, and nesting that costs the parser minutes."""
-    depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise ModelError(f"{path} is nested more than {MAX_DEPTH} levels deep: that is no model.yaml")
-        if isinstance(event, yaml.AliasEvent):
-            raise ModelError(f"{path} uses YAML aliases: write the values out")
+    return parse_recipe(read_yaml(path), str(path))
 
 
 def parse_recipe(content: object, origin: str) -> Recipe:
