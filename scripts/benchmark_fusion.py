@@ -31,7 +31,7 @@ TURN_DEG, SHIFT_M, LOST = 2.0, 0.10, 0.3
 
 
 def main() -> None:
-    options = parse_options()
+    options = parse_options(__doc__)
     encoder = Encoder.load(options.model, "cpu", options.threads)
     report = {"model": encoder.model_id, "cameras": options.cameras, "radius_m": RADIUS_M, "days": {}}
     towns = {town: ask_town(encoder, town, options) for town in options.towns.split(",")}
@@ -50,8 +50,8 @@ def main() -> None:
         write_json(options.json, report)
 
 
-def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_options(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="model folder, or the name of a shipped one")
     parser.add_argument("--cameras", type=int, choices=(1, 6), default=1)
     parser.add_argument("--towns", default="town-test-1,town-test-2")

@@ -1,4 +1,4 @@
-"""`vxp map`: build a place map from recorded data, look at one, check one."""
+"""`vxp map`: build a place map from recorded data, look at one, check one; `map_merge.py` merges several."""
 
 import os
 from collections import Counter
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import BadInput, MapError, SourceError
+from .map_merge import merge_command
 from .output import (
     PARTIAL,
     DeviceOption,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ..core.place_map import PlaceMap
     from ..core.recognizer import PlaceRecognizer
 
-app = typer.Typer(no_args_is_help=True, help="Build, show and check place maps.")
+app = typer.Typer(no_args_is_help=True, help="Build, show, check and merge place maps.")
 MapArgument = Annotated[Path, typer.Argument(metavar="MAP", help="A place map: the folder or link that a build made.")]
 
 
@@ -173,3 +174,6 @@ def check_command(path: MapArgument, json_file: JsonOption = None) -> None:
     report = check_map(path)
     write_json(json_file, {"path": str(path), **report})
     print(f"{path}: all is well")
+
+
+app.command("merge")(merge_command)

@@ -184,6 +184,19 @@ class LoopSettings:
 
 
 @dataclass(frozen=True)
+class AlignmentSettings:
+    """Of `vxp map merge`; no node has parameters for them."""
+
+    spacing: float = setting(5.0, "metres of the path between the places that are looked for", 0.0, 1e6)
+    queries: int = setting(100, "at most so many places, evenly over the drive", 1, 100_000)
+    candidates: int = setting(2, "how many of the best candidates of each place to try", 1, 20)
+    min_agreeing: int = setting(3, "places that must agree about the maps' relative pose", 2, 100)
+    max_second: float = setting(0.5, "share of these that may agree about another pose", 0.0, 1.0)
+    drift: float = setting(0.03, "what a map may be bent, in metres per metre between two places", 0.0, 1.0)
+    turn_drift: float = setting(0.0005, "and in radians per metre", 0.0, 0.1)
+
+
+@dataclass(frozen=True)
 class HealthSettings:
     period: float = setting(1.0, "seconds between diagnostics", 0.1, 60.0, fixed=True)
     timeout: float = setting(5.0, "seconds without a sensor before the console warns", 0.5, 600.0)

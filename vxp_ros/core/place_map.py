@@ -116,19 +116,22 @@ class PlaceMap:
 
         Raises MapError, and changes nothing, when models, dimensions or frames differ.
         """
-        if other.models != self.models:
-            raise MapError(f"maps of different models cannot be merged: {self.models} and {other.models}")
-        if (other.map_frame, other.base_frame) != (self.map_frame, self.base_frame):
-            raise MapError(
-                f"maps of different frames cannot be merged: {self.map_frame} with {self.base_frame}, "
-                f"and {other.map_frame} with {other.base_frame}"
-            )
+        self.check_like(other)
+        if other.map_frame != self.map_frame:
+            raise MapError(f"maps of different frames cannot be merged: {self.map_frame} and {other.map_frame}")
         places = other.places()
-        for modality, dimension in other.dimensions.items():
-            self._check_dimension(modality, dimension)
         first_drive = 1 + max((place.drive for place in self.places()), default=-1)
         for place in places:
             self.add(replace(place, drive=place.drive + first_drive))
+
+    def check_like(self, other: "PlaceMap") -> None:
+        """Raises MapError when places of `other` cannot be places of this map, wherever they are."""
+        if other.models != self.models:
+            raise MapError(f"maps of different models cannot be merged: {self.models} and {other.models}")
+        if other.base_frame != self.base_frame:
+            raise MapError(f"maps of different frames cannot be merged: {self.base_frame} and {other.base_frame}")
+        for modality, dimension in other.dimensions.items():
+            self._check_dimension(modality, dimension)
 
     def restore(self, places: Iterable[Place], indexes: dict[Modality, VectorIndex]) -> None:
         """Fill an empty map with places that were checked when read, and the indexes over their descriptors."""
