@@ -260,6 +260,18 @@ class Bars:
 
         return move
 
+    def over(self, name: str):
+        """A function that hands the rows of a sequence through, and moves a new bar meanwhile."""
+        move = self.bar(name)
+
+        def through(rows):
+            for done, row in enumerate(rows):
+                move(done, len(rows))
+                yield row
+            move(len(rows), len(rows))
+
+        return through
+
 
 def progress_over(names: list[str]):
     with Bars() as bars:

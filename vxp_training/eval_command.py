@@ -10,6 +10,7 @@ from vxp_ros.core import json_file as json_files
 from vxp_ros.core.errors import SourceError
 
 from .commands import Bars, JsonOption, split_list
+from .loop_command import loops, slam
 
 if TYPE_CHECKING:
     from .datasets.annotation import Annotation
@@ -136,6 +137,10 @@ def nuscpr(
     report["nuscpr"] = {mode: protocol.report(frames.split, answers) for mode, answers in results.items()}
     write_report("nuscpr", report, frames, results, out, json_file)
     print_districts(report)
+
+
+eval_app.command("loops")(loops)
+eval_app.command("slam")(slam)
 
 
 def ask_prepared(

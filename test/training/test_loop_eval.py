@@ -1,0 +1,95 @@
+"""`vxp eval loops|slam` on a small made-up drive: a round past blocks of houses that ends where it began."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
+
+from scan_samples import block, pose, scan
+
+pytest.importorskip("gtsam", reason="gtsam is not installed (extra slam, Python 3.11 or later)")
+pytest.importorskip("evo", reason="evo is not installed (extra train)")
+from vxp_ros.core.datatypes import Place
+from vxp_training import loop_eval
+from vxp_training.datasets.town.motion.odometry import drifted
+from vxp_training.loop_drives import LoopDrive, Memory
+from vxp_training.loop_eval import ate, evaluate_loops, evaluate_slam, rpe, with_random_ones
+
+pytestmark = pytest.mark.skipif(sys.version_info >= (3, 13), reason="kiss-matcher has no wheel for Python 3.13")
+
+SECOND = 1_000_000_000
+SIDE = [(x, 0.0, 0.0) for x in range(0, 60, 10)] + [(60.0, y, np.pi / 2) for y in range(0, 60, 10)]
+ROUND = [*SIDE, *[(60 - x, 60 - y, yaw + np.pi) for x, y, yaw in SIDE], (0.5, -0.5, 0.1), (5.0, -0.5, 0.1), (9, 0, 0)]
+
+
+@pytest.fixture(scope="module")
+def drive() -> LoopDrive:
+    """27 keyframes in 260 m; the first and the last two or three see the same houses."""
+    home = block(0)
+    places = []
+    for number, (x, y, yaw) in enumerate(ROUND):
+        is_home = np.hypot(x, y) < 12
+        cloud = scan(home, pose(x, y, yaw), number) if is_home else None
+        look = np.array([1.0, 0.0] if is_home else [0.0, 1.0], np.float32)
+        places.append(Place(number * 5 * SECOND, np.eye(4), {"lidar": look}, cloud=cloud))
+    return LoopDrive("round", tuple(places), np.array([pose(*entry) for entry in ROUND]), {"lidar": "test"})
+
+
+@pytest.fixture(scope="module")
+def memory() -> Memory:
+    return Memory()
+
+
+def test_loops_of_a_round(drive, memory):
+    report = evaluate_loops(drive, memory)
+    assert (report["keyframes"], report["revisits"]) == (27, 3)
+    assert report["candidates"]["max_f1"] > 0.5
+    closures = report["closures"]
+    assert closures["published"] >= 2 and closures["recall"] >= 2 / 3
+    assert closures["wrong"] == closures["far_off"] == 0 and closures["worst_m"] < 0.2
+
+
+def test_slam_is_better_with_closures_and_bears_random_ones(drive, memory):
+    rows = evaluate_slam(drive, memory, range(3), 1.0, lambda rows: rows)
+    assert [row["seed"] for row in rows] == [0, 1, 2]
+    for row in rows:
+        assert row["closures"] >= 2
+        assert row["ate_with"] < 0.7 * row["ate_without"]
+        assert row["ate_half_random"] < 1.2 * row["ate_without"]
+    assert rows[0]["ate_without"] != rows[1]["ate_without"]
+
+
+def test_the_same_clouds_are_registered_once(drive, memory, monkeypatch):
+    evaluate_loops(drive, memory)
+    monkeypatch.setattr("vxp_training.loop_drives.register", lambda *_: pytest.fail("asked again"))
+    evaluate_loops(drive, memory)
+
+
+def test_errors_of_the_truth_and_of_a_shifted_end(drive):
+    assert ate(drive, drive.truth) == pytest.approx(0.0, abs=1e-9)
+    shifted = drive.truth.copy()
+    shifted[13:, 2, 3] += 1.0
+    assert 0.1 < ate(drive, shifted) < 1.0
+    assert rpe(drive, drive.truth) == pytest.approx(0.0, abs=1e-9)
+    assert rpe(drive, drive.truth[0] @ drifted(drive.truth, [0])) == pytest.approx(1.0, abs=0.7)
+
+
+def test_half_of_the_errors_drift_half_as_far(drive):
+    end = (np.linalg.inv(drive.truth[0]) @ drive.truth[-1])[:3, 3]
+    far, half = (np.linalg.norm(drifted(drive.truth, [1], share)[-1, :3, 3] - end) for share in (1.0, 0.5))
+    assert half == pytest.approx(far / 2, rel=0.1)
+
+
+def test_random_closures_replace_half(drive, memory):
+    told = [replace(closure_at(row), to_id=row) for row in range(10)]
+    spoilt = with_random_ones(told, np.random.default_rng(0))
+    is_same = [np.allclose(a.T_from_to, b.T_from_to) for a, b in zip(told, spoilt, strict=True)]
+    assert sum(is_same) == 5
+
+
+def closure_at(row: int):
+    return loop_eval.LoopClosure(0, row, 0, 0, np.eye(4), np.eye(6), 1.0, 1.0)
