@@ -95,7 +95,8 @@ def loops_in_words(row: dict) -> str:
         f"{row['drive']}: {row['revisits']} of {row['keyframes']} keyframes have a loop; best candidates: AP "
         f"{candidates['average_precision']:.3f}, max F1 {candidates['max_f1']:.3f}, EP "
         f"{candidates['extended_precision']:.3f}, recall at full precision "
-        f"{candidates['recall_at_full_precision']:.1%}; closures: {closures['published']}, wrong {closures['wrong']}, far off {closures['far_off']}, recall "
+        f"{candidates['recall_at_full_precision']:.1%}; closures: "
+        f"{closures['published']}, wrong {closures['wrong']}, far off {closures['far_off']}, recall "
         f"{closures['recall']:.1%}, worst {closures['worst_m']:.2f} m, {closures['worst_deg']:.2f} degrees"
     )
 

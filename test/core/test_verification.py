@@ -129,6 +129,16 @@ def test_the_confirmed_candidate_leads_and_the_refused_ones_become_no_better(clo
     assert set(answer.stage_ms) == {"search", "verify"}
 
 
+@pytest.mark.parametrize(("probability", "expected"), [(0.3, Status.AMBIGUOUS), (0.8, Status.OK)])
+def test_a_confirmed_place_that_is_unlikely_stays_ambiguous(clouds, probability, expected):
+    place_map = map_of(clouds["place"])
+    candidate = replace(candidates_of(place_map)[0], probability=probability)
+    answer = Recognition(5, "lidar", Status.OK, "as searched", (candidate,))
+    answer = verify(answer, clouds["query"], place_map, VerifySettings(min_probability=0.7))
+    assert answer.status == expected and answer.candidates[0].is_verified
+    assert ("verify.min_probability 0.7" in answer.message) == (expected == Status.AMBIGUOUS)
+
+
 def test_an_answer_that_the_clouds_refuse_is_ambiguous(clouds):
     place_map = map_of(clouds["other"], clouds["place"])
     answer = ask(place_map, clouds["query"], candidates=1)

@@ -23,7 +23,13 @@ pytestmark = pytest.mark.skipif(sys.version_info >= (3, 13), reason="kiss-matche
 
 SECOND = 1_000_000_000
 SIDE = [(x, 0.0, 0.0) for x in range(0, 60, 10)] + [(60.0, y, np.pi / 2) for y in range(0, 60, 10)]
-ROUND = [*SIDE, *[(60 - x, 60 - y, yaw + np.pi) for x, y, yaw in SIDE], (0.5, -0.5, 0.1), (5.0, -0.5, 0.1), (9, 0, 0)]
+ROUND = [
+    *SIDE,
+    *[(60 - x, 60 - y, yaw + np.pi) for x, y, yaw in SIDE],
+    (0.5, -0.5, 0.1),
+    (4.0, -0.5, 0.1),
+    (9.0, 0.0, 0.0),
+]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +40,8 @@ def drive() -> LoopDrive:
     for number, (x, y, yaw) in enumerate(ROUND):
         is_home = np.hypot(x, y) < 12
         cloud = scan(home, pose(x, y, yaw), number) if is_home else None
-        look = np.array([1.0, 0.0] if is_home else [0.0, 1.0], np.float32)
+        angle = 0.0 if is_home else 1.0 + 0.05 * number
+        look = np.array([np.cos(angle), np.sin(angle)], np.float32)
         places.append(Place(number * 5 * SECOND, np.eye(4), {"lidar": look}, cloud=cloud))
     return LoopDrive("round", tuple(places), np.array([pose(*entry) for entry in ROUND]), {"lidar": "test"})
 

@@ -169,6 +169,12 @@ class VerifySettings:
     enable: bool = setting(True, "confirm candidates by the point clouds, where there are any")
     candidates: int = setting(2, "how many of the best candidates to try", 1, 20)
     max_rate: float = setting(1.0, "verifications per second at most; 0: no limit", 0.0, 100.0)
+    min_probability: float = setting(
+        0.7,
+        "a confirmed candidate of less probability stays ambiguous: many houses are alike; 0: the clouds decide alone",
+        0.0,
+        1.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -194,6 +200,18 @@ class AlignmentSettings:
     max_second: float = setting(0.5, "share of these that may agree about another pose", 0.0, 1.0)
     drift: float = setting(0.03, "what a map may be bent, in metres per metre between two places", 0.0, 1.0)
     turn_drift: float = setting(0.0005, "and in radians per metre", 0.0, 0.1)
+
+
+@dataclass(frozen=True)
+class GraphSettings:
+    """How far the pose graph trusts odometry, step by step, and when it takes a closure for wrong."""
+
+    way_ratio: float = setting(0.02, "odometry's error in metres per metre, 1 sigma", 0.0, 1.0)
+    way_floor: float = setting(0.01, "and at least so many metres", 1e-6, 10.0)
+    turn_per_m: float = setting(0.0005, "its error of the heading in radians per metre, 1 sigma", 0.0, 0.1)
+    turn_ratio: float = setting(0.01, "in radians per radian turned", 0.0, 1.0)
+    turn_floor: float = setting(0.0005, "and at least so many radians", 1e-9, 1.0)
+    probability: float = setting(0.99, "of right closures, how many lie within the bound for doubt", 0.5, 0.999999)
 
 
 @dataclass(frozen=True)

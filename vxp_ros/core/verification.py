@@ -66,8 +66,9 @@ def verify(
 ) -> Recognition:
     """The answer after its best candidates were held against the point clouds.
 
-    The first that is confirmed leads, with the registered pose, and the answer is OK: geometry proves more than a
-    margin does. Where all that could be tried are refused it is AMBIGUOUS, and they keep their ranks and poses. With
+    The first that is confirmed leads, with the registered pose. The answer is OK if its probability bears that out, or
+    is not known: a geometry that fits outweighs a small margin, but streets are built alike, and clouds of two of them
+    may fit. Where all that could be tried are refused it is AMBIGUOUS, and they keep their ranks and poses. With
     nothing to try it stays as it was, and its message says why. Arguments and errors as of `find_verified`.
     """
     if not is_worth_verifying(answer):
@@ -81,7 +82,7 @@ def verify(
     if not tried:
         lack = "no point cloud" if cloud is None else "its places have no point clouds, or too thin ones"
         return unverified(answer, lack)
-    return replace(judged(answer, tried, place_map), stage_ms={**answer.stage_ms, **watch.stage_ms})
+    return replace(judged(answer, tried, place_map, settings), stage_ms={**answer.stage_ms, **watch.stage_ms})
 
 
 def is_worth_verifying(answer: Recognition) -> bool:
@@ -96,14 +97,20 @@ def unverified(answer: Recognition, reason: str) -> Recognition:
     return replace(answer, message=f"{answer.message}; the place's pose, not verified: {reason}")
 
 
-def judged(answer: Recognition, tried: dict[int, Registration], place_map: PlaceMap) -> Recognition:
+def judged(
+    answer: Recognition, tried: dict[int, Registration], place_map: PlaceMap, settings: VerifySettings
+) -> Recognition:
     """tried: what registration found, by place; at most the last one accepted."""
     candidates = [after(entry, tried.get(entry.place_id), place_map) for entry in answer.candidates]
     candidates.sort(key=lambda entry: not entry.is_verified)
     best = candidates[0]
     if best.is_verified:
-        status = Status.OK
+        is_unlikely = best.probability < settings.min_probability
+        status = Status.AMBIGUOUS if is_unlikely else Status.OK
         message = f"place {best.place_id} confirmed by its point cloud, inlier ratio {best.inlier_ratio:.2f}"
+        if is_unlikely:
+            message += f", but its probability {best.probability:.2f} is below verify.min_probability "
+            message += f"{settings.min_probability:g}"
         message += "" if answer.status == Status.OK else f"; before that: {answer.message}"
     else:
         status = Status.AMBIGUOUS
