@@ -4,7 +4,7 @@
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, walk
+from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, PoseGraphSettings, walk
 
 PAGE = Path(__file__).parents[1] / "docs" / "parameters.md"
 HEAD = """# Parameters
@@ -21,7 +21,12 @@ the node runs. History, depth and reliability of every topic can be overridden a
 
 def render() -> str:
     """The whole page."""
-    nodes = {"localizer": LocalizerSettings, "mapper": MapperSettings, "loop_closer": LoopCloserSettings}
+    nodes = {
+        "localizer": LocalizerSettings,
+        "mapper": MapperSettings,
+        "loop_closer": LoopCloserSettings,
+        "pose_graph": PoseGraphSettings,
+    }
     return "\n".join([HEAD, *(section(name, settings) for name, settings in nodes.items())])
 
 

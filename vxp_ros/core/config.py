@@ -215,6 +215,14 @@ class GraphSettings:
 
 
 @dataclass(frozen=True)
+class GraphOutputSettings:
+    save_to: str = setting(
+        "", "folder for graph.g2o and trajectory.tum, written at the end and on ~/save; empty: none", fixed=True
+    )
+    period: float = setting(1.0, "seconds between optimisations at least", 0.1, 3600.0, fixed=True)
+
+
+@dataclass(frozen=True)
 class HealthSettings:
     period: float = setting(1.0, "seconds between diagnostics", 0.1, 60.0, fixed=True)
     timeout: float = setting(5.0, "seconds without a sensor before the console warns", 0.5, 600.0)
@@ -265,6 +273,15 @@ class LoopCloserSettings:
     verify: VerifySettings = field(default_factory=VerifySettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
     diagnostics: HealthSettings = field(default_factory=HealthSettings)
+
+
+@dataclass(frozen=True)
+class PoseGraphSettings:
+    """Parameters of the `pose_graph` node."""
+
+    frames: FrameSettings = field(default_factory=FrameSettings)
+    graph: GraphSettings = field(default_factory=GraphSettings)
+    output: GraphOutputSettings = field(default_factory=GraphOutputSettings)
 
 
 def walk(settings_class: type, prefix: str = ""):

@@ -7,7 +7,7 @@ reason under which the message is counted as dropped.
 
 import numpy as np
 
-from ..core.datatypes import Camera
+from ..core.datatypes import Camera, LoopClosure
 from ..core.errors import BadInput
 from ..core.geometry import make_transform, quaternion_to_matrix
 from .cloud_conversions import to_points
@@ -109,3 +109,28 @@ def to_matrix(pose_or_transform) -> np.ndarray:
     except ValueError as problem:
         raise BadInput("bad_pose", str(problem)) from problem
     return make_transform(rotation, translation)
+
+
+def to_keyframe(msg) -> tuple[int, int, np.ndarray]:
+    """vxp_ros/Keyframe -> its id, its stamp in nanoseconds and its pose [4, 4]. Raises BadInput."""
+    return int(msg.id), stamp_to_ns(msg.header.stamp), to_matrix(msg.pose)
+
+
+def to_closure(msg) -> LoopClosure:
+    """vxp_ros/LoopClosure -> ours. Raises BadInput for one without a transform or with numbers that are not finite."""
+    if not msg.has_transform and not msg.retract:
+        raise BadInput("no_transform", f"the closure of {msg.from_id} with {msg.to_id} has no transform")
+    covariance = np.array(msg.transform.covariance, dtype=np.float64).reshape(6, 6)
+    if not np.isfinite(covariance).all():
+        raise BadInput("bad_covariance", "the closure's covariance is not finite")
+    return LoopClosure(
+        from_id=int(msg.from_id),
+        to_id=int(msg.to_id),
+        from_stamp_ns=stamp_to_ns(msg.from_stamp),
+        to_stamp_ns=stamp_to_ns(msg.to_stamp),
+        T_from_to=to_matrix(msg.transform.pose),
+        covariance=covariance,
+        score=float(msg.score),
+        inlier_ratio=float(msg.inlier_ratio),
+        is_retracted=bool(msg.retract),
+    )

@@ -33,6 +33,7 @@ from ..core.config import FrameSettings, OutputSettings
 from ..core.datatypes import Candidate, Descriptor, LoopClosure, Place, Recognition, Status
 from ..core.geometry import matrix_to_quaternion
 from ..core.place_map import PlaceMap
+from ..core.pose_graph import PoseGraph
 
 MODALITY_NUMBERS = {
     "camera": PlaceCandidates.MODALITY_CAMERA,
@@ -185,6 +186,13 @@ def map_path_message(place_map: PlaceMap, stamp_ns: int, frames: FrameSettings) 
     """All places of the map, in the order they were driven."""
     header = make_header(stamp_ns, frames.map)
     return Path(header=header, poses=[PoseStamped(header=header, pose=to_pose_msg(T)) for T in place_map.poses])
+
+
+def graph_path_message(graph: PoseGraph, frames: FrameSettings) -> Path:
+    """The keyframes of a pose graph as they stand, each with its own stamp."""
+    stamped = zip(graph.stamps_ns, graph.poses, strict=True)
+    poses = [PoseStamped(header=make_header(stamp, frames.map), pose=to_pose_msg(T)) for stamp, T in stamped]
+    return Path(header=make_header(graph.stamps_ns[-1], frames.map), poses=poses)
 
 
 def markers_message(answer: Recognition, frames: FrameSettings) -> MarkerArray:

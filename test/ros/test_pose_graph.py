@@ -1,0 +1,192 @@
+"""The pose graph node on a real ROS graph: keyframes and closures in, a straightened path out."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("gtsam", reason="gtsam is not installed (extra slam, Python 3.11 or later)")
+
+from geometry_msgs.msg import TransformStamped
+from live_rig import LATCHED, RELIABLE
+from nav_msgs.msg import Path as PathMsg
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
+
+from vxp_ros.core.config import FrameSettings
+from vxp_ros.core.datatypes import LoopClosure, Place
+from vxp_ros.core.geometry import invert, make_transform, rotation_z
+from vxp_ros.msg import Keyframe
+from vxp_ros.msg import LoopClosure as LoopClosureMsg
+from vxp_ros.ros.conversions import to_closure, to_matrix
+from vxp_ros.ros.pose_graph import PoseGraphNode
+from vxp_ros.ros.publishers import closure_message, keyframe_message
+
+pytestmark = pytest.mark.ros
+FRAMES = FrameSettings()
+SECOND = 1_000_000_000
+
+
+def pose(x: float, y: float, yaw: float) -> np.ndarray:
+    return make_transform(rotation_z(yaw), np.array([x, y, 0.0]))
+
+
+TRUTH = [pose(0, 0, 0), pose(10, 0, 1.57), pose(10, 10, 3.14), pose(0, 10, -1.57), pose(0, 0, 0)]
+ODOMETRY = [pose(0.0, 0.1 * i, 0.01 * i) @ T for i, T in enumerate(TRUTH)]
+CLOSED = LoopClosure(0, 4, SECOND, 5 * SECOND, invert(TRUTH[0]) @ TRUTH[4], 1e-4 * np.eye(6), 0.9, 0.8)
+
+
+class Back:
+    """Plays the loop closer, and hears what the graph says. `robot` spins it."""
+
+    def __init__(self, robot):
+        self.robot = robot
+        self.keyframes = robot.node.create_publisher(Keyframe, "keyframes", LATCHED)
+        self.closures = robot.node.create_publisher(LoopClosureMsg, "loop_closures", RELIABLE)
+        self.paths = robot.listen(PathMsg, "/vxp_pose_graph/path", LATCHED)
+        self.transforms = robot.listen(TransformStamped, "/vxp_pose_graph/map_to_odom", LATCHED)
+
+    def meet(self) -> None:
+        both = self.keyframes, self.closures
+        assert self.robot.spin_until(lambda: all(entry.get_subscription_count() for entry in both), 30)
+        self.robot.spin(0.3)
+
+    def drive(self, poses=ODOMETRY, first: int = 0) -> None:
+        for i, T in enumerate(poses, first):
+            place = Place((i + 1) * SECOND, T, {"lidar": np.ones(2, np.float32)})
+            self.keyframes.publish(keyframe_message(i, place, "test", FRAMES))
+
+    def close(self, closure: LoopClosure = CLOSED) -> None:
+        self.closures.publish(closure_message(closure, FRAMES))
+
+    def end(self) -> np.ndarray:
+        """[3] where the last path ends."""
+        return to_matrix(self.paths[-1].poses[-1].pose)[:3, 3]
+
+    def hears(self, is_true) -> bool:
+        told = lambda: self.paths and len(self.transforms) == len(self.paths)  # noqa: E731
+        return self.robot.spin_until(lambda: told() and is_true(), 20)
+
+
+@pytest.fixture
+def graph(robot, ros, tmp_path):
+    """A pose graph in this process, spun by the robot, and its other side."""
+    given = {"output.period": 0.1, "output.save_to": str(tmp_path / "out")}
+    node = PoseGraphNode(parameter_overrides=[Parameter(key, value=value) for key, value in given.items()])
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    robot.executor.add_node(node)
+    back = Back(robot)
+    back.meet()
+    yield node, back
+    robot.executor.remove_node(node)
+    node.destroy_node()
+
+
+def test_a_closure_pulls_the_path_straight(graph):
+    _, back = graph
+    back.drive()
+    assert back.hears(lambda: len(back.paths[-1].poses) == 5)
+    assert np.allclose(back.end(), ODOMETRY[4][:3, 3], atol=1e-6)
+    back.close()
+    assert back.hears(lambda: np.linalg.norm(back.end()) < 0.05)
+    path, transform = back.paths[-1], back.transforms[-1]
+    assert path.header.frame_id == "map" and [entry.header.stamp.sec for entry in path.poses] == [1, 2, 3, 4, 5]
+    assert (transform.header.frame_id, transform.child_frame_id, transform.header.stamp.sec) == ("map", "odom", 5)
+    assert np.allclose(to_matrix(transform.transform) @ ODOMETRY[4], to_matrix(path.poses[-1].pose), atol=1e-6)
+
+
+def test_a_withdrawn_closure_lets_go_and_an_early_one_waits(graph):
+    node, back = graph
+    back.close()
+    back.robot.spin(0.3)
+    back.drive()
+    assert back.hears(lambda: np.linalg.norm(back.end()) < 0.05)
+    back.close(LoopClosure(**{**CLOSED.__dict__, "is_retracted": True}))
+    assert back.hears(lambda: np.allclose(back.end(), ODOMETRY[4][:3, 3], atol=1e-6))
+    assert (node.counts["closures"], node.counts["retracted"]) == (1, 1)
+
+
+def test_ids_that_begin_again_are_another_drive(graph):
+    node, back = graph
+    back.drive()
+    assert back.hears(lambda: len(back.paths[-1].poses) == 5)
+    back.drive(ODOMETRY[:2])
+    assert back.hears(lambda: len(back.paths[-1].poses) == 2)
+    assert len(node.graph) == 2
+
+
+def test_bad_messages_are_counted_and_do_no_harm(graph):
+    node, back = graph
+    back.drive()
+    assert back.hears(lambda: len(back.paths[-1].poses) == 5)
+    broken = closure_message(CLOSED, FRAMES)
+    broken.transform.pose.position.x = float("nan")
+    back.closures.publish(broken)
+    empty = closure_message(CLOSED, FRAMES)
+    empty.has_transform = False
+    back.closures.publish(empty)
+    flat = closure_message(CLOSED, FRAMES)
+    flat.transform.covariance = [0.0] * 36
+    back.closures.publish(flat)
+    lost = keyframe_message(9, Place(9 * SECOND, TRUTH[0], {"lidar": np.ones(2, np.float32)}), "test", FRAMES)
+    lost.pose.orientation.w = 0.0
+    back.keyframes.publish(lost)
+    back.close()
+    assert back.hears(lambda: np.linalg.norm(back.end()) < 0.05)
+    refused = {key: count for key, count in node.counts.items() if key.startswith("refused")}
+    assert refused == {"refused_bad_pose": 2, "refused_no_transform": 1, "refused_bad_covariance": 1}
+
+
+def test_save_writes_graph_and_trajectory(graph, tmp_path):
+    _, back = graph
+    back.drive()
+    back.close()
+    assert back.hears(lambda: np.linalg.norm(back.end()) < 0.05)
+    answer = back.robot.call(Trigger, "/vxp_pose_graph/save")
+    assert answer.success and "5 keyframes and 1 closures" in answer.message
+    rows = np.loadtxt(tmp_path / "out" / "trajectory.tum")
+    assert rows.shape == (5, 8) and np.allclose(rows[:, 0], [1, 2, 3, 4, 5])
+    assert np.allclose(rows[-1, 1:4], back.end(), atol=1e-6)
+    assert (tmp_path / "out" / "graph.g2o").read_text().count("EDGE_SE3:QUAT") == 5
+
+
+def test_a_closure_survives_the_message():
+    back = to_closure(closure_message(CLOSED, FRAMES))
+    assert np.allclose(back.T_from_to, CLOSED.T_from_to) and np.allclose(back.covariance, CLOSED.covariance)
+    assert (back.from_id, back.to_id, back.from_stamp_ns, back.to_stamp_ns) == (0, 4, SECOND, 5 * SECOND)
+    assert back.score == pytest.approx(0.9) and not back.is_retracted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_process_ends_well_and_saves(robot, tmp_path, number):
+    command = [
+        sys.executable,
+        "-m",
+        "vxp_ros.ros.pose_graph",
+        "--ros-args",
+        "-p",
+        f"output.save_to:={tmp_path / 'out'}",
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    try:
+        back = Back(robot)
+        back.meet()
+        back.drive()
+        assert back.hears(lambda: len(back.paths[-1].poses) == 5)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    assert "5 keyframes and 0 closures" in output
+    assert len((tmp_path / "out" / "trajectory.tum").read_text().splitlines()) == 5
+    time.sleep(0.1)

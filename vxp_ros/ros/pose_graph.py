@@ -1,0 +1,175 @@
+"""The pose graph node: keyframes and loop closures in, a straightened path out. A small SLAM back end on GTSAM."""
+
+import pathlib
+import signal
+import sys
+from collections import Counter
+from contextlib import suppress
+
+import rclpy
+from geometry_msgs.msg import TransformStamped
+from nav_msgs.msg import Path
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from std_srvs.srv import Trigger
+
+from vxp_ros.msg import Keyframe
+from vxp_ros.msg import LoopClosure as LoopClosureMsg
+
+from ..core.config import PoseGraphSettings
+from ..core.datatypes import LoopClosure
+from ..core.errors import BadInput, ModelError
+from ..core.fsio import create_folders, replace_file
+from ..core.geometry import pose_to_vector
+from ..core.pose_graph import PoseGraph
+from .conversions import to_closure, to_keyframe
+from .ledger import LogLimiter
+from .parameters import declare
+from .publishers import graph_path_message, transform_message
+from .qos import latched_qos, overridable, result_qos
+
+KEYFRAME_DEPTH, CLOSURE_DEPTH = 1000, 50
+MAX_WAITING = 100
+
+
+class PoseGraphNode(Node):
+    """Listens to `keyframes` and `loop_closures` of a loop closer. Raises ModelError when GTSAM is missing."""
+
+    def __init__(self, name: str = "vxp_pose_graph", **options):
+        super().__init__(name, **options)
+        self.settings = declare(self, PoseGraphSettings)
+        self.counts: Counter = Counter()
+        self._limiter = LogLimiter()
+        self._start_graph()
+        quality = {"qos_overriding_options": overridable()}
+        self._path = self.create_publisher(Path, "~/path", latched_qos(), **quality)
+        self._map_to_odom = self.create_publisher(TransformStamped, "~/map_to_odom", latched_qos(), **quality)
+        self.create_subscription(Keyframe, "keyframes", self._on_keyframe, latched_qos(KEYFRAME_DEPTH), **quality)
+        self.create_subscription(
+            LoopClosureMsg, "loop_closures", self._on_closure, result_qos(CLOSURE_DEPTH), **quality
+        )
+        self.create_service(Trigger, "~/save", self._on_save)
+        self.create_timer(self.settings.output.period, self.update)
+
+    def _start_graph(self) -> None:
+        self.graph = PoseGraph(self.settings.graph)
+        self._waiting: list[LoopClosure] = []  # closures whose keyframes have not come
+        self._has_news = False
+
+    # In
+
+    def _on_keyframe(self, msg: Keyframe) -> None:
+        try:
+            keyframe_id, stamp_ns, T_odom_base = to_keyframe(msg)
+            if self.graph.ids and (keyframe_id <= self.graph.ids[-1] or stamp_ns < self.graph.stamps_ns[-1]):
+                self.get_logger().info(f"keyframe {keyframe_id} begins another drive: a new graph")
+                self._start_graph()
+            self.graph.add_keyframe(keyframe_id, stamp_ns, T_odom_base)
+        except BadInput as problem:
+            self._refuse("keyframe", problem)
+            return
+        self.counts["keyframes"] += 1
+        self._has_news = True
+        waiting, self._waiting = self._waiting, []
+        for closure in waiting:
+            self._take(closure)
+
+    def _on_closure(self, msg: LoopClosureMsg) -> None:
+        try:
+            self._take(to_closure(msg))
+        except BadInput as problem:
+            self._refuse("closure", problem)
+
+    def _take(self, closure: LoopClosure) -> None:
+        try:
+            if closure.is_retracted:
+                self._retract(closure)
+                return
+            self.graph.add_closure(closure)
+        except BadInput as problem:
+            if problem.reason == "unknown_keyframe" and len(self._waiting) < MAX_WAITING:
+                self._waiting.append(closure)
+            else:
+                self._refuse("closure", problem)
+            return
+        self.counts["closures"] += 1
+        self._has_news = True
+
+    def _retract(self, closure: LoopClosure) -> None:
+        ends = closure.from_id, closure.to_id
+        self._waiting = [entry for entry in self._waiting if (entry.from_id, entry.to_id) != ends]
+        if self.graph.retract(*ends):
+            self.counts["retracted"] += 1
+            self._has_news = True
+
+    def _refuse(self, what: str, problem: BadInput) -> None:
+        self.counts[f"refused_{problem.reason}"] += 1
+        if text := self._limiter.text(problem.reason, f"{what} refused: {problem}"):
+            self.get_logger().warning(text)
+
+    # Out
+
+    def update(self) -> None:
+        """Optimise and tell, if something has come since the last time."""
+        if not self._has_news:
+            return
+        self._has_news = False
+        try:
+            self.graph.optimize()
+        except RuntimeError as problem:  # GTSAM, on numbers that it cannot solve
+            self.get_logger().error(f"not optimised: {str(problem).splitlines()[0]}")
+            return
+        graph, frames = self.graph, self.settings.frames
+        self._path.publish(graph_path_message(graph, frames))
+        newest_ns = graph.stamps_ns[-1]
+        self._map_to_odom.publish(transform_message(graph.T_map_odom, newest_ns, frames.map, frames.odom))
+
+    def save(self) -> str:
+        """Write graph.g2o and trajectory.tum; returns what was done. Raises OSError or ValueError."""
+        if not self.settings.output.save_to:
+            raise ValueError("the parameter output.save_to names no folder")
+        folder = pathlib.Path(self.settings.output.save_to).expanduser().absolute()
+        self.update()
+        create_folders(folder)
+        self.graph.write_g2o(folder / "graph.g2o")
+        rows = zip(self.graph.stamps_ns, self.graph.poses, strict=True)
+        lines = [
+            " ".join([f"{stamp / 1e9:.9f}", *(f"{value:.9g}" for value in pose_to_vector(T))]) for stamp, T in rows
+        ]
+        replace_file(folder / "trajectory.tum", ["".join(f"{line}\n" for line in lines).encode()])
+        return f"{len(self.graph)} keyframes and {len(self.graph.closures)} closures in {folder}"
+
+    def _on_save(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            response.success, response.message = True, self.save()
+        except (OSError, ValueError) as problem:
+            response.success, response.message = False, str(problem)
+        return response
+
+
+def main() -> int:
+    """Returns 0, or 1 with a sentence when it cannot start or cannot save at the end."""
+    rclpy.init()
+    try:
+        node = PoseGraphNode()
+    except (ModelError, ValueError) as problem:
+        print(f"cannot start: {problem}", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt, ExternalShutdownException):
+        rclpy.spin(node)
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C may come twice
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        if node.settings.output.save_to and len(node.graph):
+            print(node.save())
+        return 0
+    except OSError as problem:
+        print(f"the graph was not saved: {problem}", file=sys.stderr)
+        return 1
+    finally:
+        rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
