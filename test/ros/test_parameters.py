@@ -12,7 +12,7 @@ rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
-from vxp_ros.core.config import LocalizerSettings, MapperSettings, walk  # noqa: E402
+from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, PoseGraphSettings, walk  # noqa: E402
 from vxp_ros.ros.parameters import current, declare, watch  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -50,7 +50,7 @@ def watched(node, settings_class=LocalizerSettings):
     return seen
 
 
-@pytest.mark.parametrize("settings_class", [LocalizerSettings, MapperSettings])
+@pytest.mark.parametrize("settings_class", [LocalizerSettings, MapperSettings, LoopCloserSettings, PoseGraphSettings])
 def test_defaults_survive_the_way_through_ros(make_node, settings_class):
     assert declare(make_node(), settings_class) == settings_class()
 
@@ -178,7 +178,10 @@ def test_what_the_node_cannot_apply_is_refused(make_node):
     assert (result.successful, result.reason) == (False, "these do not go together")
 
 
-@pytest.mark.parametrize(("name", "settings_class"), [("localizer", LocalizerSettings), ("mapper", MapperSettings)])
+@pytest.mark.parametrize(
+    ("name", "settings_class"),
+    [("localizer", LocalizerSettings), ("mapper", MapperSettings), ("loop_closer", LoopCloserSettings)],
+)
 def test_shipped_yaml_fits(make_node, name, settings_class):
     file = ROOT / "config" / f"{name}.yaml"
     declare(make_node(arguments=["--params-file", file]), settings_class)

@@ -259,20 +259,12 @@ class MapperSettings:
 
 
 @dataclass(frozen=True)
-class LoopCloserSettings:
+class LoopCloserSettings(MapperSettings):
     """Parameters of the `loop_closer` node."""
 
-    model: ModelSettings = field(default_factory=ModelSettings)
-    map: MapSettings = field(default_factory=MapSettings)
-    frames: FrameSettings = field(default_factory=FrameSettings)
-    extrinsics: ExtrinsicSettings = field(default_factory=ExtrinsicSettings)
-    input: InputSettings = field(default_factory=InputSettings)
-    qos: QosSettings = field(default_factory=QosSettings)
-    keyframe: KeyframeSettings = field(default_factory=KeyframeSettings)
     match: MatchSettings = field(default_factory=MatchSettings)
     verify: VerifySettings = field(default_factory=VerifySettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
-    diagnostics: HealthSettings = field(default_factory=HealthSettings)
 
 
 @dataclass(frozen=True)
