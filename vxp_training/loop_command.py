@@ -54,8 +54,13 @@ def slam(
 
     Also with half of the closures replaced by random poses.
     """
+    from vxp_ros.core.pose_graph import load_gtsam
+
     from .loop_drives import Memory
     from .loop_eval import evaluate_slam
+
+    load_gtsam()
+    require_evo()
 
     report = {"protocol": "slam", "model": model, "day": day, "spacing_m": spacing, "drift": drift, "drives": []}
     with Bars() as bars:
@@ -64,6 +69,13 @@ def slam(
             report["drives"] += rows
             typer.echo(slam_in_words(drive.name, rows))
     write(json_file, report)
+
+
+def require_evo() -> None:
+    try:
+        import evo  # noqa: F401
+    except ImportError as problem:
+        raise SourceError(f"trajectories are judged by evo ({problem}): pip install 'vxp_ros[train]'") from problem
 
 
 def town_drives(

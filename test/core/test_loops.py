@@ -109,6 +109,12 @@ def test_a_place_without_descriptors_to_compare_has_no_candidates():
     assert LoopFinder(path, loop=LoopSettings(min_travel=0)).candidates(3) == []
 
 
+def test_many_drives_do_not_crowd_each_other_out():
+    parts = [place(pose(i % 10, 0, 0), 100 * i, "home", drive=i // 10) for i in range(200)]
+    finder = LoopFinder(road(*parts), loop=LoopSettings(min_time_gap=1, min_travel=0))
+    assert {entry.place_id for entry in finder.candidates(199)} == set(range(190, 199))
+
+
 # The consensus: there and back on one street, 2 m between keyframes
 
 COUNT = 20
@@ -156,6 +162,14 @@ def test_far_back_closures_are_left_as_they_are(street):
     assert len(consensus.add(closing(22, 4.0)) + consensus.add(closing(23, 4.0))) == 2
     told = [entry for to_id in range(27, 35) for entry in consensus.add(closing(to_id))]
     assert not any(entry.is_retracted for entry in told) and len(told) == 8
+
+
+def test_closures_of_two_drives_do_not_support_each_other():
+    parts = [place(pose(0, 0, 0), 100 * i, drive=int(i > 1)) for i in range(4)]
+    path = OdometryPath(road(*parts))
+    first, second = (LoopClosure(a, b, 0, 0, np.eye(4), np.eye(6), 0.9, 0.8) for a, b in ((0, 1), (2, 3)))
+    assert path.agree(first, first, LoopSettings()) is True
+    assert path.agree(first, second, LoopSettings()) is None
 
 
 def test_a_closure_that_odometry_rules_out(street):

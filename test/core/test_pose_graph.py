@@ -30,7 +30,7 @@ def odometry() -> np.ndarray:
 def closure(row: int, T: np.ndarray | None = None) -> LoopClosure:
     """Of a keyframe of the second lap with the same of the first."""
     T_from_to = invert(TRUTH[row - LAP]) @ TRUTH[row] if T is None else T
-    return LoopClosure(row - LAP, row, 0, row, T_from_to, COVARIANCE, 0.9, 0.8)
+    return LoopClosure(row - LAP, row, row - LAP, row, T_from_to, COVARIANCE, 0.9, 0.8)
 
 
 def graph_with(*closures: LoopClosure) -> PoseGraph:
@@ -120,6 +120,9 @@ def test_g2o_can_be_read_back(tmp_path):
         ({"to_id": 0}, "bad_closure"),
         ({"T_from_to": np.full((4, 4), np.nan)}, "bad_pose"),
         ({"T_from_to": 2 * np.eye(4)}, "bad_pose"),
+        ({"T_from_to": pose(300, 0, 0)}, "too_far"),
+        ({"to_stamp_ns": 7}, "other_drive"),
+        ({"covariance": 1e-100 * np.eye(6)}, "bad_covariance"),
         ({"covariance": np.zeros((6, 6))}, "bad_covariance"),
         ({"covariance": np.full((6, 6), np.inf)}, "bad_covariance"),
         ({"covariance": np.eye(3)}, "bad_covariance"),
@@ -135,7 +138,11 @@ def test_what_is_no_closure_is_refused_and_leaves_the_graph_whole(change, reason
 
 def test_what_is_no_keyframe_is_refused():
     graph = graph_with()
-    for keyframe_id, T, reason in ((5, np.eye(4), "repeated"), (500, np.zeros((4, 4)), "bad_pose")):
+    for keyframe_id, T, reason in (
+        (5, np.eye(4), "repeated"),
+        (500, np.zeros((4, 4)), "bad_pose"),
+        (500, pose(1e300, 0, 0), "bad_pose"),
+    ):
         with pytest.raises(BadInput) as problem:
             graph.add_keyframe(keyframe_id, 0, T)
         assert problem.value.reason == reason

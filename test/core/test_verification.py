@@ -1,5 +1,7 @@
 """Candidates against point clouds, and the registration in a process of its own."""
 
+import os
+import signal
 import sys
 import threading
 import time
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from scan_samples import block, pose, scan
 
+from vxp_ros.core import registration_process
 from vxp_ros.core.config import VerifySettings
 from vxp_ros.core.datatypes import Candidate, Place, Recognition, Status
 from vxp_ros.core.errors import BadInput, ModelError
@@ -100,6 +103,23 @@ def test_the_process_passes_errors_on_and_starts_again_when_it_died(clouds):
                 process.register(clouds["query"], clouds["place"])
         assert process.register(clouds["query"], clouds["place"]).is_accepted
     process.close()  # a second time does nothing
+
+
+def test_a_process_that_hangs_is_ended(clouds, monkeypatch):
+    monkeypatch.setattr(registration_process, "PATIENCE_S", 0.5)
+    with RegistrationProcess() as process:
+        process._process = registration_process.start()
+        os.kill(process._process.pid, signal.SIGSTOP)
+        with pytest.raises(ModelError, match="died"):
+            process.register(clouds["query"], clouds["place"])
+
+
+def test_a_closed_process_stays_closed(clouds):
+    process = RegistrationProcess()
+    process.close()
+    with pytest.raises(ModelError):
+        process.register(clouds["query"], clouds["place"])
+    assert process._process is None
 
 
 def test_a_candidate_keeps_what_it_had(clouds):

@@ -112,13 +112,31 @@ def test_a_withdrawn_closure_lets_go_and_an_early_one_waits(graph):
     assert (node.counts["closures"], node.counts["retracted"]) == (1, 1)
 
 
-def test_ids_that_begin_again_are_another_drive(graph):
+def test_ids_that_begin_again_are_another_drive_and_the_last_is_kept(graph, tmp_path):
     node, back = graph
     back.drive()
     assert back.hears(lambda: len(back.paths[-1].poses) == 5)
     back.drive(ODOMETRY[:2])
     assert back.hears(lambda: len(back.paths[-1].poses) == 2)
     assert len(node.graph) == 2
+    assert back.robot.call(Trigger, "/vxp_pose_graph/save").success
+    kept = [tmp_path / "out" / name for name in ("trajectory.tum", "trajectory-2.tum")]
+    assert [len(path.read_text().splitlines()) for path in kept] == [5, 2]
+
+
+def test_closures_whose_keyframes_never_come_do_not_jam_the_others(graph):
+    _, back = graph
+    back.drive(ODOMETRY[:1])
+    assert back.hears(lambda: len(back.paths[-1].poses) == 1)
+    for i in range(150):
+        back.close(
+            LoopClosure(**{**CLOSED.__dict__, "from_id": -1 if i % 2 else 5, "to_id": 0 if i % 3 else 10_000 + i})
+        )
+        back.robot.spin(0.005)
+    back.close()
+    back.robot.spin(0.2)
+    back.drive(ODOMETRY[1:], first=1)
+    assert back.hears(lambda: np.linalg.norm(back.end()) < 0.05)
 
 
 def test_bad_messages_are_counted_and_do_no_harm(graph):
@@ -182,11 +200,13 @@ def test_the_process_ends_well_and_saves(robot, tmp_path, number):
         back.meet()
         back.drive()
         assert back.hears(lambda: len(back.paths[-1].poses) == 5)
+        back.drive([pose(5, 5, 0)], first=5)  # not optimised yet when the end comes
+        robot.spin(0.2)
         process.send_signal(number)
         output, _ = process.communicate(timeout=20)
     finally:
         process.kill()
     assert process.returncode == 0, output
-    assert "5 keyframes and 0 closures" in output
-    assert len((tmp_path / "out" / "trajectory.tum").read_text().splitlines()) == 5
+    assert "6 keyframes and 0 closures" in output
+    assert len((tmp_path / "out" / "trajectory.tum").read_text().splitlines()) == 6
     time.sleep(0.1)

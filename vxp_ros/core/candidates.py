@@ -14,16 +14,16 @@ MARGIN_POOL = 50
 
 
 def find_candidates(
-    place_map: PlaceMap, vector: np.ndarray, against: Modality, settings: MatchSettings, before: int | None = None
+    place_map: PlaceMap, vector: np.ndarray, against: Modality, settings: MatchSettings, among: range | None = None
 ) -> tuple[Candidate, ...]:
-    """Rank the map's places by descriptor distance, best first. vector: [D] float32. before: leave out the places from
-    this id on, the recent past of a map that grows."""
+    """Rank the map's places by descriptor distance, best first. vector: [D] float32. among: the ids to look among;
+    None for all."""
     pool = settings.top_k + MARGIN_POOL
-    left_out = 0 if before is None else max(0, len(place_map) - before)
+    left_out = 0 if among is None else len(place_map) - len(among)
     ids, distances = place_map.search(vector, against, pool + left_out)
-    if before is not None:
-        is_old = ids < before
-        ids, distances = ids[is_old][:pool], distances[is_old][:pool]
+    if among is not None:
+        is_asked = (ids >= among.start) & (ids < among.stop)
+        ids, distances = ids[is_asked][:pool], distances[is_asked][:pool]
     positions = np.array([place_map.place(place_id).T_map_base[:3, 3] for place_id in ids]).reshape(-1, 3)
     # Places outside the pool are at least as far as its last; there are none when the pool was not filled.
     beyond = float(distances[-1]) if len(ids) == pool else float("inf")

@@ -12,7 +12,7 @@ class Consensus:
 
     def __init__(self, path: OdometryPath, settings: LoopSettings):
         self._path = path
-        self._settings = settings
+        self.settings = settings
         self._known: list[LoopClosure] = []
         self._published: set[tuple[int, int]] = set()
 
@@ -20,21 +20,26 @@ class Consensus:
         """Take in a verified closure; returns what is now to be published, and retractions of what was."""
         self._forget(closure)
         self._known.append(closure)
-        changes = [change for entry in self._known for change in self._judge(entry)]
+        changes = self._judge_all()
         withdrawn = {key(change) for change in changes if change.is_retracted}
-        self._known = [entry for entry in self._known if key(entry) not in withdrawn]
+        if withdrawn:  # they speak against nobody any more
+            self._known = [entry for entry in self._known if key(entry) not in withdrawn]
+            changes += self._judge_all()
         return changes
+
+    def _judge_all(self) -> list[LoopClosure]:
+        return [change for entry in self._known for change in self._judge(entry)]
 
     def _forget(self, closure: LoopClosure) -> None:
         """What lies so far back that it can neither support nor contradict the new closure stays as it is."""
         newest = self._path.metres(closure.to_id)
-        is_near = lambda entry: newest - self._path.metres(entry.to_id) <= self._settings.window  # noqa: E731
+        is_near = lambda entry: newest - self._path.metres(entry.to_id) <= self.settings.window  # noqa: E731
         self._known = [entry for entry in self._known if is_near(entry)]
         self._published &= {key(entry) for entry in self._known}
 
     def _judge(self, closure: LoopClosure) -> list[LoopClosure]:
         opinions = [
-            self._path.agree(closure, other, self._settings) for other in self._known if key(other) != key(closure)
+            self._path.agree(closure, other, self.settings) for other in self._known if key(other) != key(closure)
         ]
         support, contradiction = opinions.count(True), opinions.count(False)
         if key(closure) in self._published and contradiction > support:
@@ -42,7 +47,7 @@ class Consensus:
             return [replace(closure, is_retracted=True)]
         is_new = key(closure) not in self._published
         is_undisputed = contradiction == 0 or support > contradiction
-        if is_new and support + 1 >= self._settings.min_agreeing and is_undisputed:
+        if is_new and support + 1 >= self.settings.min_agreeing and is_undisputed:
             self._published.add(key(closure))
             return [closure]
         return []

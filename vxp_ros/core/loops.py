@@ -17,7 +17,7 @@ from .registration import Registration, register
 from .verification import Verified, find_verified
 
 # How many neighbours are looked at for those that odometry does not rule out.
-POOL = 20
+POOL = 50
 
 
 class LoopFinder:
@@ -45,6 +45,11 @@ class LoopFinder:
         self.consensus = Consensus(self.path, self.loop)
         self._register = register
 
+    def use(self, match: MatchSettings, verify: VerifySettings, loop: LoopSettings) -> None:
+        """Other settings from now on."""
+        self.match, self.verify, self.loop = match, verify, loop
+        self.consensus.settings = loop
+
     def find(self, place_id: int) -> list[LoopClosure]:
         """What to tell SLAM after this place: closures that are now believed, of this place and of those before, and
         retractions of earlier ones. Raises ModelError when the registration libraries are missing."""
@@ -64,26 +69,20 @@ class LoopFinder:
     def candidates(self, place_id: int) -> list[Candidate]:
         """Places that are no recent past and that odometry allows, the most similar first."""
         place = self.place_map.place(place_id)
-        recent = self.path.first_recent(place_id, self.loop)
-        if recent == 0:
+        old = self.path.old_places(place_id, self.loop)
+        if not old:
             return []
         match = replace(self.match, top_k=POOL)
         try:
             query, against = modalities_for(place, self.match, self.place_map)
-            found = find_candidates(self.place_map, place.descriptors[query], against, match, before=recent)
+            found = find_candidates(self.place_map, place.descriptors[query], against, match, among=old)
         except MapError:  # nothing that could be compared with this place
             return []
         near = (candidate for candidate in found if candidate.distance <= match.max_distance)
         return self._within_reach(place_id, near)
 
     def _within_reach(self, place_id: int, candidates: Iterable[Candidate]) -> list[Candidate]:
-        drive = self.place_map.place(place_id).drive
-        return [
-            entry
-            for entry in candidates
-            if self.place_map.place(entry.place_id).drive == drive
-            and self.path.may_meet(entry.place_id, place_id, self.loop)
-        ]
+        return [entry for entry in candidates if self.path.may_meet(entry.place_id, place_id, self.loop)]
 
 
 def modalities_for(place: Place, match: MatchSettings, place_map: PlaceMap) -> tuple[Modality, Modality]:
@@ -98,7 +97,6 @@ def modalities_for(place: Place, match: MatchSettings, place_map: PlaceMap) -> t
 
 def closure_of(place_id: int, place: Place, found: Verified) -> LoopClosure:
     candidate, registration = found.candidate, found.registration
-    probability = candidate.probability
     return LoopClosure(
         from_id=candidate.place_id,
         to_id=place_id,
@@ -106,6 +104,6 @@ def closure_of(place_id: int, place: Place, found: Verified) -> LoopClosure:
         to_stamp_ns=place.stamp_ns,
         T_from_to=registration.T_target_source,
         covariance=registration.covariance,
-        score=probability if np.isfinite(probability) else candidate.score,
+        score=candidate.score,
         inlier_ratio=registration.inlier_ratio,
     )

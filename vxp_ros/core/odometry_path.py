@@ -38,6 +38,14 @@ class OdometryPath:
         """T_first_second [4, 4] by odometry, and the metres of the path that lie between them."""
         return invert(self.pose(first)) @ self.pose(second), abs(self.metres(second) - self.metres(first))
 
+    def old_places(self, place_id: int, settings: LoopSettings) -> range:
+        """The places of the same drive that are no recent past; where another began, odometry does not say."""
+        drive = self._place_map.place(place_id).drive
+        recent = first = self.first_recent(place_id, settings)
+        while first > 0 and self._place_map.place(first - 1).drive == drive:
+            first -= 1
+        return range(first, recent)
+
     def first_recent(self, place_id: int, settings: LoopSettings) -> int:
         """The oldest place that is too near in time or on the path to be a loop's other end."""
         stamp, metres = self._place_map.place(place_id).stamp_ns, self.metres(place_id)
@@ -63,8 +71,12 @@ class OdometryPath:
 
     def agree(self, a: LoopClosure, b: LoopClosure, settings: LoopSettings) -> bool | None:
         """Whether two closures and the odometry between them close a circle; None where that odometry is too long to
-        tell. Pairwise consistency as in Mangelson et al., "Pairwise consistent measurement set maximization" (2018).
+        tell, or another drive's.
+
+        Pairwise consistency as in Mangelson et al., "Pairwise consistent measurement set maximization" (2018).
         """
+        if self._place_map.place(a.to_id).drive != self._place_map.place(b.to_id).drive:
+            return None
         T_to, metres_to = self.between(a.to_id, b.to_id)
         T_from, metres_from = self.between(b.from_id, a.from_id)
         metres = metres_to + metres_from

@@ -16,6 +16,9 @@ from .errors import BadInput, ModelError
 from .fsio import replace_file
 from .geometry import invert, is_rigid, rotation_angle
 
+# Beyond these, GTSAM's sums lose all other numbers without a word.
+FARTHEST_M, LONGEST_CLOSURE_M = 1e7, 200.0
+LEAST_VARIANCE, MOST_VARIANCE = 1e-12, 1e12
 ANCHOR_SIGMAS = np.full(6, 1e-3)
 
 
@@ -55,8 +58,8 @@ class PoseGraph:
 
     def add_keyframe(self, keyframe_id: int, stamp_ns: int, T_odom_base: np.ndarray) -> None:
         """The next keyframe of the drive. Raises BadInput for a pose that is none, or an id that is there."""
-        if not is_rigid(np.asarray(T_odom_base)):
-            raise BadInput("bad_pose", f"the pose of keyframe {keyframe_id} is no rigid transform")
+        if not is_rigid(np.asarray(T_odom_base)) or np.abs(T_odom_base[:3, 3]).max() > FARTHEST_M:
+            raise BadInput("bad_pose", f"the pose of keyframe {keyframe_id} is no rigid transform, or 10,000 km off")
         if keyframe_id in self._rows:
             raise BadInput("repeated", f"keyframe {keyframe_id} is in the graph already")
         self._poses.append(self.T_map_odom @ T_odom_base)
@@ -66,15 +69,22 @@ class PoseGraph:
         self.stamps_ns.append(stamp_ns)
 
     def add_closure(self, closure: LoopClosure) -> None:
-        """Takes the place of one between the same keyframes. Raises BadInput for unknown keyframes, a transform that
-        is not rigid or a covariance that is none."""
+        """Takes the place of one between the same keyframes. Raises BadInput for unknown keyframes, stamps that are not
+        theirs, a transform that is not rigid or longer than 200 m, or a covariance that is none."""
         for keyframe_id in (closure.from_id, closure.to_id):
             if keyframe_id not in self._rows:
                 raise BadInput("unknown_keyframe", f"the closure names keyframe {keyframe_id}, which has not come")
         if closure.from_id == closure.to_id:
             raise BadInput("bad_closure", f"the closure ties keyframe {closure.to_id} to itself")
+        stamps = tuple(self.stamps_ns[self._rows[keyframe_id]] for keyframe_id in (closure.from_id, closure.to_id))
+        if stamps != (closure.from_stamp_ns, closure.to_stamp_ns):
+            raise BadInput("other_drive", "the closure's stamps are not those of its keyframes: another drive's")
         if not is_rigid(np.asarray(closure.T_from_to)):
             raise BadInput("bad_pose", "the closure's transform is no rigid transform")
+        if np.linalg.norm(closure.T_from_to[:3, 3]) > LONGEST_CLOSURE_M:
+            raise BadInput(
+                "too_far", f"the closure spans more than {LONGEST_CLOSURE_M:g} m: no two places see the same"
+            )
         if not is_covariance(np.asarray(closure.covariance)):
             raise BadInput("bad_covariance", "the closure's covariance is not symmetric and positive")
         self._closures[closure.from_id, closure.to_id] = closure
@@ -154,7 +164,8 @@ def to_gtsam(covariance: np.ndarray, T_from_to: np.ndarray) -> np.ndarray:
 def is_covariance(values: np.ndarray) -> bool:
     if values.shape != (6, 6) or not np.isfinite(values).all() or not np.allclose(values, values.T, rtol=1e-3):
         return False
-    return bool(np.linalg.eigvalsh(values)[0] > 0)
+    variances = np.linalg.eigvalsh(values)
+    return bool(variances[0] >= LEAST_VARIANCE and variances[-1] <= MOST_VARIANCE)
 
 
 def load_gtsam():

@@ -6,6 +6,7 @@ The two speak JSON lines and `.npy` arrays over pipes; nothing is pickled.
 
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from .config import RegistrationSettings
 from .errors import BadInput, ModelError
 from .registration import Registration, register
 
+PATIENCE_S = 30.0  # a call takes one second, a few on a busy computer; after this the process hangs
 ARRAYS = ("T_target_source", "covariance")
 SCALARS = tuple(entry.name for entry in fields(Registration) if entry.name not in ARRAYS)
 
@@ -29,6 +31,7 @@ class RegistrationProcess:
         self._settings = settings or RegistrationSettings()
         self._process: subprocess.Popen | None = None
         self._lock = threading.Lock()
+        self._is_closed = False
 
     def __enter__(self) -> "RegistrationProcess":
         return self
@@ -46,7 +49,8 @@ class RegistrationProcess:
                 raise ModelError(f"the registration process died ({problem}); it starts again") from problem
 
     def close(self) -> None:
-        """A call that is under way ends with ModelError."""
+        """A call that is under way ends with ModelError, as do all that follow."""
+        self._is_closed = True
         process = self._process
         if process is not None:
             process.kill()
@@ -56,12 +60,20 @@ class RegistrationProcess:
     def _ask(self, source: np.ndarray, target: np.ndarray) -> Registration:
         if self._process is None:
             self._process = start()
-        pipe = self._process.stdin
-        write_line(pipe, asdict(self._settings))
-        for cloud in (source, target):
-            write_array(pipe, cloud)
-        pipe.flush()
-        return read_answer(self._process.stdout)
+        if self._is_closed:  # meanwhile, perhaps
+            raise EOFError("closed")
+        watchdog = threading.Timer(PATIENCE_S, self._process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            pipe = self._process.stdin
+            write_line(pipe, asdict(self._settings))
+            for cloud in (source, target):
+                write_array(pipe, cloud)
+            pipe.flush()
+            return read_answer(self._process.stdout)
+        finally:
+            watchdog.cancel()
 
     def _stop(self) -> None:
         process, self._process = self._process, None
@@ -143,5 +155,12 @@ def read_array(pipe) -> np.ndarray:
     return np.load(io.BytesIO(data), allow_pickle=False)
 
 
+def main() -> None:
+    """Whatever a library prints goes to stderr; stdout is for answers."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, answers)
+
+
 if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    main()

@@ -36,6 +36,7 @@ class LoopCloser(Mapper):
         self.finder: LoopFinder | None = None
         self.registration: RegistrationProcess | None = None
         self.closing: NewestWorker | None = None
+        self._lock = threading.Lock()  # of the finder and of what it has found: a map may be cleared meanwhile
         super().__init__(name, LoopCloserSettings, **options)
         self.closures = self.create_lifecycle_publisher(
             LoopClosureMsg, "~/loop_closures", result_qos(CLOSURE_DEPTH), qos_overriding_options=overridable()
@@ -49,19 +50,27 @@ class LoopCloser(Mapper):
     def prepare(self) -> None:
         if problem := missing_library():
             raise ModelError(problem)
+        if self.settings.keyframe.pose == "tf":
+            raise ValueError("keyframe.pose is tf, but loop closures are between poses of odometry: use odom")
         self.registration = RegistrationProcess()
         super().prepare()
         self._is_over = threading.Event()
-        self.closing = NewestWorker(self._look_back, lambda _place_id, reason: self.counts.update([reason]))
+        self.closing = NewestWorker(self._look_back, lambda _task, reason: self.counts.update([reason]))
 
     def start_map(self) -> None:
-        super().start_map()
         settings = self.settings
-        self.finder = LoopFinder(
-            self.place_map, settings.match, settings.verify, settings.loop, self.registration.register
-        )
-        self.published: dict[tuple[int, int], LoopClosure] = {}
-        self.counts, self.last_closure = Counter(), 0.0
+        with self._lock:
+            super().start_map()
+            self.finder = LoopFinder(
+                self.place_map, settings.match, settings.verify, settings.loop, self.registration.register
+            )
+            self.published: dict[tuple[int, int], LoopClosure] = {}
+            self.counts, self.last_closure = Counter(), 0.0
+
+    def apply(self, settings: LoopCloserSettings) -> None:
+        super().apply(settings)
+        if self.finder is not None:
+            self.finder.use(settings.match, settings.verify, settings.loop)
 
     def finish(self) -> None:
         self._is_over.set()
@@ -78,10 +87,13 @@ class LoopCloser(Mapper):
 
     def tell(self, place_id: int, place: Place) -> None:
         super().tell(place_id, place)
-        self.closing.submit(place_id)
+        if self.settings.verify.enable:
+            self.closing.submit((self.finder, place_id))
 
-    def _look_back(self, place_id: int) -> None:
-        start, finder = time.monotonic(), self.finder
+    def _look_back(self, task: tuple[LoopFinder, int]) -> None:
+        start, (finder, place_id) = time.monotonic(), task
+        if finder is not self.finder:  # the map was cleared
+            return
         try:
             changes = finder.find(place_id)
         except ModelError as problem:
@@ -89,9 +101,10 @@ class LoopCloser(Mapper):
             if not self._is_over.is_set():
                 self.warn("registration", f"keyframe {place_id} not verified: {problem}")
             return
-        self.counts["looked_at"] += 1
-        if finder is self.finder:  # else the map was cleared meanwhile
-            for change in changes:
+        with self._lock:
+            self.counts["looked_at"] += 1
+            is_wanted = finder is self.finder and self.state == "active"
+            for change in changes if is_wanted else ():
                 self._publish(change)
         self._rest(time.monotonic() - start)
 

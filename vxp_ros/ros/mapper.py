@@ -96,7 +96,7 @@ class Mapper(SensorNode):
 
     def process(self, bundle: Bundle) -> str:
         start, watch, keyframe = time.perf_counter(), Stopwatch(), self.settings.keyframe
-        stamp_ns = bundle.stamp_ns()
+        stamp_ns, drive = bundle.stamp_ns(), self.drive
         T_map_base = self._pose(stamp_ns)
         if T_map_base is None:
             return "no_pose"
@@ -106,7 +106,9 @@ class Mapper(SensorNode):
             with watch.stage("convert"):
                 frame = self.frame_maker.make(bundle, stamp_ns, T_map_base if keyframe.pose == "odom" else None)
             with watch.stage("describe"):
-                place = self.recognizer.make_place(frame, T_map_base, keyframe, self.drive)
+                place = self.recognizer.make_place(frame, T_map_base, keyframe, drive)
+            if drive != self.drive:  # the clock went back meanwhile
+                return "reset"
             place_id = self.place_map.add(place)
         except BadInput as problem:
             self.warn(problem.reason, f"frame dropped: {problem}")
@@ -116,7 +118,8 @@ class Mapper(SensorNode):
             return "bad_place"
         with watch.stage("publish"):
             self.tell(place_id, place)
-        self.last_pose, self.last_added = T_map_base, time.monotonic()
+        self.last_pose = T_map_base if drive == self.drive else None
+        self.last_added = time.monotonic()
         self.unsaved, self.is_kept = self.unsaved + 1, False
         self.timings.add({**watch.stage_ms, "total": 1000 * (time.perf_counter() - start)})
         return ""

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core.geometry import interpolate
 
-CAPACITY = 500
+CAPACITY = 10_000  # 25 s at 400 Hz: a verification asks for poses that are seconds old
 # Odometry that stops or skips more than this around a stamp says nothing about the pose there.
 MAX_GAP_NS = 500_000_000
 

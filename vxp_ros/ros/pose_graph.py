@@ -3,6 +3,7 @@
 import pathlib
 import signal
 import sys
+import time
 from collections import Counter
 from contextlib import suppress
 
@@ -11,6 +12,7 @@ from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Path
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
 
 from vxp_ros.msg import Keyframe
@@ -39,6 +41,8 @@ class PoseGraphNode(Node):
         super().__init__(name, **options)
         self.settings = declare(self, PoseGraphSettings)
         self.counts: Counter = Counter()
+        self.drive = 0
+        self._not_before = 0.0  # an optimisation takes at most half of the time
         self._limiter = LogLimiter()
         self._start_graph()
         quality = {"qos_overriding_options": overridable()}
@@ -62,8 +66,7 @@ class PoseGraphNode(Node):
         try:
             keyframe_id, stamp_ns, T_odom_base = to_keyframe(msg)
             if self.graph.ids and (keyframe_id <= self.graph.ids[-1] or stamp_ns < self.graph.stamps_ns[-1]):
-                self.get_logger().info(f"keyframe {keyframe_id} begins another drive: a new graph")
-                self._start_graph()
+                self._begin_another(keyframe_id)
             self.graph.add_keyframe(keyframe_id, stamp_ns, T_odom_base)
         except BadInput as problem:
             self._refuse("keyframe", problem)
@@ -73,6 +76,17 @@ class PoseGraphNode(Node):
         waiting, self._waiting = self._waiting, []
         for closure in waiting:
             self._take(closure)
+
+    def _begin_another(self, keyframe_id: int) -> None:
+        """What the last drive gave is kept, if there is a folder for it."""
+        self.get_logger().info(f"keyframe {keyframe_id} begins another drive: a new graph")
+        if self.settings.output.save_to:
+            try:
+                self.get_logger().info(self.save())
+            except (OSError, RuntimeError) as problem:
+                self.get_logger().error(f"the last graph was not saved: {problem}")
+        self.drive += 1
+        self._start_graph()
 
     def _on_closure(self, msg: LoopClosureMsg) -> None:
         try:
@@ -87,13 +101,17 @@ class PoseGraphNode(Node):
                 return
             self.graph.add_closure(closure)
         except BadInput as problem:
-            if problem.reason == "unknown_keyframe" and len(self._waiting) < MAX_WAITING:
-                self._waiting.append(closure)
+            if problem.reason == "unknown_keyframe" and self._may_come(closure):
+                self._waiting = [*self._waiting, closure][-MAX_WAITING:]
             else:
                 self._refuse("closure", problem)
             return
         self.counts["closures"] += 1
         self._has_news = True
+
+    def _may_come(self, closure: LoopClosure) -> bool:
+        """Whether its newer keyframe is one of the future; one that lies before the graph's first never comes."""
+        return closure.from_id >= 0 and closure.to_id > max(self.graph.ids, default=-1)
 
     def _retract(self, closure: LoopClosure) -> None:
         ends = closure.from_id, closure.to_id
@@ -111,51 +129,59 @@ class PoseGraphNode(Node):
 
     def update(self) -> None:
         """Optimise and tell, if something has come since the last time."""
-        if not self._has_news:
+        if not self._has_news or time.monotonic() < self._not_before:
             return
-        self._has_news = False
+        self._has_news, start = False, time.monotonic()
         try:
             self.graph.optimize()
         except RuntimeError as problem:  # GTSAM, on numbers that it cannot solve
             self.get_logger().error(f"not optimised: {str(problem).splitlines()[0]}")
             return
+        finally:
+            self._not_before = 2 * time.monotonic() - start
         graph, frames = self.graph, self.settings.frames
         self._path.publish(graph_path_message(graph, frames))
         newest_ns = graph.stamps_ns[-1]
         self._map_to_odom.publish(transform_message(graph.T_map_odom, newest_ns, frames.map, frames.odom))
 
     def save(self) -> str:
-        """Write graph.g2o and trajectory.tum; returns what was done. Raises OSError or ValueError."""
+        """Write graph.g2o and trajectory.tum, graph-2.g2o and so on for later drives; returns what was done.
+
+        Raises OSError, ValueError, or RuntimeError when GTSAM cannot solve it.
+        """
         if not self.settings.output.save_to:
             raise ValueError("the parameter output.save_to names no folder")
         folder = pathlib.Path(self.settings.output.save_to).expanduser().absolute()
-        self.update()
+        self.graph.optimize()
         create_folders(folder)
-        self.graph.write_g2o(folder / "graph.g2o")
+        number = f"-{self.drive + 1}" if self.drive else ""
+        self.graph.write_g2o(folder / f"graph{number}.g2o")
         rows = zip(self.graph.stamps_ns, self.graph.poses, strict=True)
         lines = [
             " ".join([f"{stamp / 1e9:.9f}", *(f"{value:.9g}" for value in pose_to_vector(T))]) for stamp, T in rows
         ]
-        replace_file(folder / "trajectory.tum", ["".join(f"{line}\n" for line in lines).encode()])
+        replace_file(folder / f"trajectory{number}.tum", ["".join(f"{line}\n" for line in lines).encode()])
         return f"{len(self.graph)} keyframes and {len(self.graph.closures)} closures in {folder}"
 
     def _on_save(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
             response.success, response.message = True, self.save()
-        except (OSError, ValueError) as problem:
+        except (OSError, ValueError, RuntimeError) as problem:
             response.success, response.message = False, str(problem)
         return response
 
 
 def main() -> int:
     """Returns 0, or 1 with a sentence when it cannot start or cannot save at the end."""
-    rclpy.init()
     try:
+        # rclpy's own handlers would invalidate the context before the graph is saved.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         node = PoseGraphNode()
-    except (ModelError, ValueError) as problem:
+    except (ModelError, ValueError, RuntimeError) as problem:
         print(f"cannot start: {problem}", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(node)
     for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C may come twice
@@ -164,7 +190,7 @@ def main() -> int:
         if node.settings.output.save_to and len(node.graph):
             print(node.save())
         return 0
-    except OSError as problem:
+    except (OSError, RuntimeError) as problem:
         print(f"the graph was not saved: {problem}", file=sys.stderr)
         return 1
     finally:
