@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from vxp_ros.core import json_file as json_files
@@ -114,6 +113,8 @@ def loops_in_words(row: dict) -> str:
 
 
 def slam_in_words(name: str, rows: list[dict]) -> str:
+    import numpy as np
+
     before, after, spoilt = (np.array([row[key] for row in rows])
                              for key in ("ate_without", "ate_with", "ate_half_random"))  # fmt: skip
     return (
