@@ -15,6 +15,7 @@ from map_pairs import FIRST, T_A_B, drive, first_map, second_map
 from vxp_ros.cli.main import run
 from vxp_ros.core.map_store import load_map, save_map
 from vxp_ros.core.place_map import PlaceMap
+from vxp_ros.core.registration_process import RegistrationProcess, start
 
 needs_registration = pytest.mark.skipif(sys.version_info >= (3, 13), reason="kiss-matcher has no wheel for Python 3.13")
 
@@ -23,7 +24,7 @@ needs_registration = pytest.mark.skipif(sys.version_info >= (3, 13), reason="kis
 def saved(tmp_path_factory) -> Path:
     """Maps first, second (same town, other frame) and foreign (another town)."""
     root = tmp_path_factory.mktemp("maps")
-    foreign = drive(7, FIRST[:3], np.eye(4))
+    foreign = drive(7, FIRST[:1], np.eye(4))
     for name, place_map in (("first", first_map()), ("second", second_map()), ("foreign", foreign)):
         save_map(place_map, root / name)
     return root
@@ -77,12 +78,29 @@ def test_of_several_maps_those_that_align_are_saved_only_when_asked(root, capsys
     assert len(load_map(root / "both")) == 10
 
 
+@needs_registration
+def test_clouds_that_end_the_registration_process_do_not_end_the_merge(root, monkeypatch):
+    deaths = []
+
+    def dying(process, source, target):
+        if not deaths:
+            deaths.append(process)
+            process._process = start()
+            process._process.kill()
+        return register(process, source, target)
+
+    register = RegistrationProcess.register
+    monkeypatch.setattr(RegistrationProcess, "register", dying)
+    assert merge(root, "first", "second", "--out", "both") == 0
+    assert len(deaths) == 1 and len(load_map(root / "both")) == 10
+
+
 def test_maps_of_one_frame_are_merged_as_they_are(root):
     assert merge(root, "first", "foreign", "second", "--out", "all", "--same-frame") == 0
     merged = load_map(root / "all")
     poses = np.concatenate([load_map(root / name).poses for name in ("first", "foreign", "second")])
     assert np.allclose(merged.poses, poses)
-    assert [place.drive for place in merged.places()] == 5 * [0] + 3 * [1] + 5 * [2]
+    assert [place.drive for place in merged.places()] == 5 * [0] + [1] + 5 * [2]
 
 
 def test_an_existing_map_is_replaced_only_when_asked(root, capsys):

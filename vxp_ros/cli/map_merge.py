@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..core.errors import MapError
+from ..core.errors import BadInput, MapError, ModelError
 from .output import PARTIAL, JsonOption, check_json, print_table, track, write_json
 
 if TYPE_CHECKING:
     from ..core.map_alignment import MapAlignment
     from ..core.map_store import SavedMap
     from ..core.place_map import PlaceMap
+    from ..core.verification import Register
 
 
 def merge_command(
@@ -70,7 +71,6 @@ def load_all(paths: list[Path], out: Path) -> tuple["PlaceMap", list["PlaceMap"]
 
 
 def check_registration() -> None:
-    from ..core.errors import ModelError
     from ..core.registration import missing_library
 
     if missing := missing_library():
@@ -96,8 +96,23 @@ def merge_one(first: "PlaceMap", other: "PlaceMap", path: Path, same_frame: bool
 
 def align(first: "PlaceMap", other: "PlaceMap", path: Path) -> "MapAlignment":
     from ..core.map_alignment import align_maps
+    from ..core.registration_process import RegistrationProcess
 
-    return align_maps(first, other, progress=lambda places: track(places, f"aligning {path}", len(places)))
+    with RegistrationProcess() as process:
+        track_places = lambda places: track(places, f"aligning {path}", len(places))  # noqa: E731
+        return align_maps(first, other, register=skip_deaths(process.register), progress=track_places)
+
+
+def skip_deaths(register: "Register") -> "Register":
+    """Two clouds over which the registration library dies are two that do not fit; the other places go on."""
+
+    def attempt(source, target):
+        try:
+            return register(source, target)
+        except ModelError as problem:  # the library is there: `check_registration` has looked
+            raise BadInput("registration_died", str(problem)) from problem
+
+    return attempt
 
 
 def alignment_report(alignment: "MapAlignment") -> dict:
