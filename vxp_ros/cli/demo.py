@@ -31,23 +31,11 @@ def demo(
     summary = run_demo(out, None if map_bag is None else (map_bag, query_bag), radius)
     rows = [
         [mode, f"{summary['accounting'][mode]['answered']} of {summary['accounting'][mode]['sent']}",
-         percent(recall), percent(summary["controls"]["chance"]), percent(summary["controls"]["shuffled_map"][mode]),
-         percent(summary["controls"]["random_weights"][mode]), *believed(summary["verdicts"][mode]),
-         f"{summary['latency_ms_by_mode'][mode]['end_to_end']['p50']:.0f} ms"]
+         percent(recall), percent(summary["controls"]["chance"]), *believed(summary["verdicts"][mode]),
+         f"{summary['latency_ms_by_mode'][mode]['end_to_end']['p50']:.0f}"]
         for mode, recall in summary["recall_at_1"].items()
     ]  # fmt: skip
-    header = [
-        "mode",
-        "answered",
-        "recall@1",
-        "chance",
-        "shuffled map",
-        "random weights",
-        "right believed",
-        "wrong",
-        "unknown",
-        "end to end",
-    ]
+    header = ["mode", "answered", "recall", "chance", "believed: right", "wrong", "unknown", "ms"]
     print_table(f"within {radius:g} m of the truth", header, rows)
     for sentence in summary["caveats"]:
         typer.echo(sentence)
