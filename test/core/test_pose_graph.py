@@ -75,6 +75,16 @@ def test_half_of_the_closures_random_hardly_matter(seed):
     assert {key for key, weight in graph.weights.items() if weight > 0.5} <= right
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_closures_that_are_all_far_off_leave_odometry_as_it_is(seed):
+    """All of their weights begin near nothing, which must not pass for the end of the graduation."""
+    rng = np.random.default_rng(seed)
+    far = [make_transform(rotation_z(rng.uniform(-3, 3)), np.append(rng.uniform(80, 130, 2), 0)) for _ in RIGHT]
+    graph = graph_with(*(replace(entry, T_from_to=T) for entry, T in zip(RIGHT, far, strict=True)))
+    assert set(graph.weights.values()) == {0.0}
+    assert np.allclose(graph.poses, odometry(), atol=1e-3)
+
+
 def test_a_retracted_closure_counts_no_more():
     graph = graph_with(closure(LAP))
     assert graph.retract(0, LAP) and not graph.retract(0, LAP)
