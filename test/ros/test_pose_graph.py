@@ -1,9 +1,12 @@
 """The pose graph node on a real ROS graph: keyframes and closures in, a straightened path out."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +17,6 @@ pytest.importorskip("gtsam", reason="gtsam is not installed (extra slam, Python 
 from geometry_msgs.msg import TransformStamped
 from live_rig import LATCHED, RELIABLE
 from nav_msgs.msg import Path as PathMsg
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
@@ -23,6 +25,7 @@ from vxp_ros.core.datatypes import LoopClosure, Place
 from vxp_ros.core.geometry import invert, make_transform, rotation_z
 from vxp_ros.msg import Keyframe
 from vxp_ros.msg import LoopClosure as LoopClosureMsg
+from vxp_ros.ros import actuation, pose_graph
 from vxp_ros.ros.conversions import to_closure, to_matrix
 from vxp_ros.ros.pose_graph import PoseGraphNode
 from vxp_ros.ros.publishers import closure_message, keyframe_message
@@ -30,6 +33,7 @@ from vxp_ros.ros.publishers import closure_message, keyframe_message
 pytestmark = pytest.mark.ros
 FRAMES = FrameSettings()
 SECOND = 1_000_000_000
+CONFIG = Path(__file__).parents[2] / "config" / "pose_graph.yaml"
 
 
 def pose(x: float, y: float, yaw: float) -> np.ndarray:
@@ -73,13 +77,16 @@ class Back:
         return self.robot.spin_until(lambda: told() and is_true(), 20)
 
 
+def make_node(**given) -> PoseGraphNode:
+    """given: group__name -> value."""
+    parameters = {key.replace("__", "."): value for key, value in given.items()}
+    return PoseGraphNode(parameter_overrides=[Parameter(key, value=value) for key, value in parameters.items()])
+
+
 @pytest.fixture
 def graph(robot, ros, tmp_path):
     """A pose graph in this process, spun by the robot, and its other side."""
-    given = {"output.period": 0.1, "output.save_to": str(tmp_path / "out")}
-    node = PoseGraphNode(parameter_overrides=[Parameter(key, value=value) for key, value in given.items()])
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    node = make_node(output__period=0.1, output__save_to=str(tmp_path / "out"))
     robot.executor.add_node(node)
     back = Back(robot)
     back.meet()
@@ -159,6 +166,115 @@ def test_bad_messages_are_counted_and_do_no_harm(graph):
     assert back.hears(lambda: np.linalg.norm(back.end()) < 0.05)
     refused = {key: count for key, count in node.counts.items() if key.startswith("refused")}
     assert refused == {"refused_bad_pose": 2, "refused_no_transform": 1, "refused_bad_covariance": 1}
+
+
+def test_diagnostics_tell_what_was_taken_refused_and_withdrawn(graph):
+    _, back = graph
+    robot = back.robot
+    back.drive()
+    back.close()
+    assert robot.spin_until(lambda: robot.values("graph").get("closures") == "1" and robot.level("graph") == 0)
+    assert robot.diagnostics["graph"].message == "5 keyframes, 1 closures, 0 of them doubted"
+    assert robot.diagnostics["graph"].name == "vxp_pose_graph: graph"
+    back.close(
+        LoopClosure(**{**CLOSED.__dict__, "from_id": 3, "covariance": np.zeros((6, 6)), "from_stamp_ns": 4 * SECOND})
+    )
+    assert robot.spin_until(lambda: robot.level("graph") == 1)
+    assert "covariance" in robot.diagnostics["graph"].message
+    assert robot.spin_until(lambda: robot.level("graph") == 0)  # nothing new was refused since
+    back.close(LoopClosure(**{**CLOSED.__dict__, "is_retracted": True}))
+    assert robot.spin_until(lambda: robot.values("graph")["closures_retracted"] == "1")
+    values = robot.values("graph")
+    assert (values["closures"], values["closures_accepted"], values["refused_bad_covariance"]) == ("0", "1", "1")
+    assert "covariance" in values["last_error"]
+
+
+def test_a_graph_that_cannot_be_solved_is_an_error_until_one_can(graph, monkeypatch):
+    node, back = graph
+
+    def fail(*_):
+        raise RuntimeError("no solution\nand a long explanation")
+
+    back.drive()
+    assert back.hears(lambda: len(back.paths[-1].poses) == 5)
+    with monkeypatch.context() as broken:
+        broken.setattr(node.graph, "_solve", fail)
+        back.close()
+        assert back.robot.spin_until(lambda: back.robot.level("graph") == 2)
+    assert back.robot.diagnostics["graph"].message == "not optimised: no solution"
+    back.drive([pose(1, 0, 0)], first=5)
+    assert back.robot.spin_until(lambda: back.robot.level("graph") == 0)
+    assert len(node.graph.weights) == 1
+
+
+def test_map_to_odom_is_broadcast_when_asked_for(robot, ros, monkeypatch):
+    sent = []
+    tf2 = SimpleNamespace(TransformBroadcaster=lambda _node: SimpleNamespace(sendTransform=sent.append))
+    for module in (actuation, pose_graph):
+        monkeypatch.setattr(module, "tf2_ros", tf2)
+    node = make_node(output__period=0.1, output__publish_tf=True)
+    robot.executor.add_node(node)
+    try:
+        back = Back(robot)
+        back.meet()
+        assert sent == []  # before the first keyframe nobody knows
+        back.drive()
+        back.close()
+        assert back.hears(lambda: np.linalg.norm(back.end()) < 0.05)
+        before = len(sent)
+        assert robot.spin_until(lambda: len(sent) > before + 3)
+        last = sent[-1]
+        assert (last.header.frame_id, last.child_frame_id) == ("map", "odom")
+        assert np.allclose(to_matrix(last.transform), to_matrix(back.transforms[-1].transform))
+        ahead = last.header.stamp.sec + 1e-9 * last.header.stamp.nanosec - robot.now_ns() / 1e9
+        assert -1 < ahead <= 0.2
+    finally:
+        robot.executor.remove_node(node)
+        node.destroy_node()
+
+
+def test_nothing_is_broadcast_unasked(graph, monkeypatch):
+    sent = []
+    tf2 = SimpleNamespace(TransformBroadcaster=lambda _node: SimpleNamespace(sendTransform=sent.append))
+    for module in (actuation, pose_graph):
+        monkeypatch.setattr(module, "tf2_ros", tf2)
+    node = make_node(output__period=0.1)
+    _, back = graph
+    back.robot.executor.add_node(node)
+    try:
+        back.meet()
+        back.drive()
+        assert back.robot.spin_until(lambda: len(node.graph) == 5)
+        back.robot.spin(0.5)
+        assert sent == []
+    finally:
+        back.robot.executor.remove_node(node)
+        node.destroy_node()
+
+
+@pytest.mark.skipif(actuation.tf2_ros is not None, reason="tf2_ros is installed")
+def test_tf_without_tf2_is_refused_with_the_fix(ros):
+    with pytest.raises(ValueError, match=r"needs tf2_ros.*set output.publish_tf to false"):
+        make_node(output__publish_tf=True)
+
+
+def test_the_shipped_parameters_are_taken(robot, tmp_path):
+    command = [sys.executable, "-m", "vxp_ros.ros.pose_graph", "--ros-args", "--params-file", str(CONFIG)]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=environment
+    )
+    try:
+        back = Back(robot)
+        back.meet()
+        back.drive()
+        assert back.hears(lambda: len(back.paths[-1].poses) == 5)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
+    assert sorted(path.name for path in (tmp_path / ".ros/vxp_pose_graph").iterdir()) == ["graph.g2o", "trajectory.tum"]
 
 
 def test_save_writes_graph_and_trajectory(graph, tmp_path):

@@ -206,12 +206,14 @@ class AlignmentSettings:
 class GraphSettings:
     """How far the pose graph trusts odometry, step by step, and when it takes a closure for wrong."""
 
-    way_ratio: float = setting(0.02, "odometry's error in metres per metre, 1 sigma", 0.0, 1.0)
-    way_floor: float = setting(0.01, "and at least so many metres", 1e-6, 10.0)
-    turn_per_m: float = setting(0.0005, "its error of the heading in radians per metre, 1 sigma", 0.0, 0.1)
-    turn_ratio: float = setting(0.01, "in radians per radian turned", 0.0, 1.0)
-    turn_floor: float = setting(0.0005, "and at least so many radians", 1e-9, 1.0)
-    probability: float = setting(0.99, "of right closures, how many lie within the bound for doubt", 0.5, 0.999999)
+    way_ratio: float = setting(0.02, "odometry's error in metres per metre, 1 sigma", 0.0, 1.0, fixed=True)
+    way_floor: float = setting(0.01, "and at least so many metres", 1e-6, 10.0, fixed=True)
+    turn_per_m: float = setting(0.0005, "its error of the heading in radians per metre, 1 sigma", 0.0, 0.1, fixed=True)
+    turn_ratio: float = setting(0.01, "in radians per radian turned", 0.0, 1.0, fixed=True)
+    turn_floor: float = setting(0.0005, "and at least so many radians", 1e-9, 1.0, fixed=True)
+    probability: float = setting(
+        0.99, "of right closures, how many lie within the bound for doubt", 0.5, 0.999999, fixed=True
+    )
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,7 @@ class GraphOutputSettings:
         "", "folder for graph.g2o and trajectory.tum, written at the end and on ~/save; empty: none", fixed=True
     )
     period: float = setting(1.0, "seconds between optimisations at least", 0.1, 3600.0, fixed=True)
+    publish_tf: bool = setting(False, "broadcast map->odom; needs tf2_ros", fixed=True)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.lifecycle import LifecycleNode
 
-from ..core.config import OutputSettings
+from ..core.config import GraphOutputSettings, OutputSettings
 from ..core.consistency import ConsistencyGate, odometry_in_map
 from ..core.datatypes import Recognition
 from .publishers import pose_message, transform_message
@@ -18,7 +18,7 @@ TF_PERIOD = 0.1  # seconds
 TF_AHEAD_NS = 200_000_000
 
 
-def check_output(output: OutputSettings) -> None:
+def check_output(output: OutputSettings | GraphOutputSettings) -> None:
     """Raises ValueError when TF is wanted where there is none."""
     if output.publish_tf and tf2_ros is None:
         raise ValueError(

@@ -24,24 +24,36 @@ from ..core.errors import BadInput, ModelError
 from ..core.fsio import create_folders, replace_file
 from ..core.geometry import pose_to_vector
 from ..core.pose_graph import PoseGraph
+from .actuation import TF_AHEAD_NS, TF_PERIOD, check_output
 from .conversions import to_closure, to_keyframe
+from .diagnostics import Diagnostics
 from .ledger import LogLimiter
 from .parameters import declare
 from .publishers import graph_path_message, transform_message
 from .qos import latched_qos, overridable, result_qos
+from .reports import Level, Report
+from .transforms import tf2_ros
 
 KEYFRAME_DEPTH, CLOSURE_DEPTH = 1000, 50
 MAX_WAITING = 100
+HEALTH_PERIOD = 1.0  # seconds between diagnostics
 
 
 class PoseGraphNode(Node):
-    """Listens to `keyframes` and `loop_closures` of a loop closer. Raises ModelError when GTSAM is missing."""
+    """Listens to `keyframes` and `loop_closures` of a loop closer.
+
+    Raises ModelError when GTSAM is missing, ValueError for parameters that cannot be, or TF that is not installed.
+    """
 
     def __init__(self, name: str = "vxp_pose_graph", **options):
         super().__init__(name, **options)
         self.settings = declare(self, PoseGraphSettings)
+        check_output(self.settings.output)
         self.counts: Counter = Counter()
         self.drive = 0
+        self.failure = ""  # why the last optimisation or writing came to nothing; "" after a success
+        self.last_error = ""
+        self._told_refused = 0
         self._not_before = 0.0  # an optimisation takes at most half of the time
         self._limiter = LogLimiter()
         self._start_graph()
@@ -54,6 +66,10 @@ class PoseGraphNode(Node):
         )
         self.create_service(Trigger, "~/save", self._on_save)
         self.create_timer(self.settings.output.period, self.update)
+        self._diagnostics = Diagnostics(self, HEALTH_PERIOD, self.reports, lambda: self.failure, lambda: "")
+        if self.settings.output.publish_tf:
+            self._broadcaster = tf2_ros.TransformBroadcaster(self)
+            self.create_timer(TF_PERIOD, self._broadcast)
 
     def _start_graph(self) -> None:
         self.graph = PoseGraph(self.settings.graph)
@@ -84,7 +100,7 @@ class PoseGraphNode(Node):
             try:
                 self.get_logger().info(self.save())
             except (OSError, RuntimeError) as problem:
-                self.get_logger().error(f"the last graph was not saved: {problem}")
+                self._fail(f"the last graph was not saved: {problem}")
         self.drive += 1
         self._start_graph()
 
@@ -122,8 +138,13 @@ class PoseGraphNode(Node):
 
     def _refuse(self, what: str, problem: BadInput) -> None:
         self.counts[f"refused_{problem.reason}"] += 1
-        if text := self._limiter.text(problem.reason, f"{what} refused: {problem}"):
+        self.last_error = f"{what} refused: {problem}"
+        if text := self._limiter.text(problem.reason, self.last_error):
             self.get_logger().warning(text)
+
+    def _fail(self, message: str) -> None:
+        self.failure = self.last_error = message
+        self.get_logger().error(message)
 
     # Out
 
@@ -135,14 +156,42 @@ class PoseGraphNode(Node):
         try:
             self.graph.optimize()
         except RuntimeError as problem:  # GTSAM, on numbers that it cannot solve
-            self.get_logger().error(f"not optimised: {str(problem).splitlines()[0]}")
+            self._fail(f"not optimised: {str(problem).strip().partition(chr(10))[0]}")
             return
         finally:
             self._not_before = 2 * time.monotonic() - start
+        self.failure = ""
         graph, frames = self.graph, self.settings.frames
         self._path.publish(graph_path_message(graph, frames))
         newest_ns = graph.stamps_ns[-1]
         self._map_to_odom.publish(transform_message(graph.T_map_odom, newest_ns, frames.map, frames.odom))
+
+    def _broadcast(self) -> None:
+        if len(self.graph):
+            stamp_ns, frames = self.get_clock().now().nanoseconds + TF_AHEAD_NS, self.settings.frames
+            self._broadcaster.sendTransform(transform_message(self.graph.T_map_odom, stamp_ns, frames.map, frames.odom))
+
+    def reports(self) -> list[Report]:
+        """One diagnostic status: an error while optimising or saving fails, a warning after something was refused."""
+        refused = {key: count for key, count in sorted(self.counts.items()) if key.startswith("refused_")}
+        is_new, self._told_refused = refused and sum(refused.values()) > self._told_refused, sum(refused.values())
+        closures, doubted = len(self.graph.closures), sum(weight < 0.5 for weight in self.graph.weights.values())
+        values = {
+            "keyframes": len(self.graph),
+            "closures": closures,
+            "closures_accepted": self.counts["closures"],
+            "closures_doubted": doubted,
+            "closures_retracted": self.counts["retracted"],
+            "closures_waiting": len(self._waiting),
+            "last_error": self.last_error,
+            **refused,
+        }
+        if self.failure:
+            return [Report("graph", Level.ERROR, self.failure, values)]
+        if is_new:
+            return [Report("graph", Level.WARN, self.last_error, values)]
+        message = f"{len(self.graph)} keyframes, {closures} closures, {doubted} of them doubted"
+        return [Report("graph", Level.OK, message, values)]
 
     def save(self) -> str:
         """Write graph.g2o and trajectory.tum, graph-2.g2o and so on for later drives; returns what was done.
@@ -168,6 +217,7 @@ class PoseGraphNode(Node):
             response.success, response.message = True, self.save()
         except (OSError, ValueError, RuntimeError) as problem:
             response.success, response.message = False, str(problem)
+            self.last_error = f"not saved: {problem}"
         return response
 
 
