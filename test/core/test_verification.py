@@ -117,7 +117,7 @@ def test_a_process_that_hangs_is_ended(clouds, monkeypatch):
 def test_a_closed_process_stays_closed(clouds):
     process = RegistrationProcess()
     process.close()
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match="is closed"):
         process.register(clouds["query"], clouds["place"])
     assert process._process is None
 

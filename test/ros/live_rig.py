@@ -142,6 +142,16 @@ class Robot:
             self.clouds.publish(cloud_message(cloud, stamp_ns))
         return stamp_ns
 
+    def show_cloud(self, cloud: np.ndarray, T_odom_base: np.ndarray | None = None) -> int:
+        """Publish [N, 4] points with scene 0's picture as one moment; returns its stamp."""
+        stamp_ns = self.now_ns()
+        if T_odom_base is not None:
+            self.odometry.publish(odometry_message(T_odom_base, stamp_ns))
+        self.infos.publish(camera_info_message(128, 96, K, stamp_ns))
+        self.images.publish(image_message(scene(0)[0], stamp_ns))
+        self.clouds.publish(cloud_message(cloud, stamp_ns))
+        return stamp_ns
+
     def spin(self, seconds: float) -> None:
         self.spin_until(lambda: False, seconds)
 

@@ -84,21 +84,10 @@ def start(start, scan_root):
     return start_verifying
 
 
-def show(robot, cloud: np.ndarray, T_odom_base: np.ndarray | None = None) -> int:
-    """Publish one moment; returns its stamp."""
-    stamp_ns = robot.now_ns()
-    if T_odom_base is not None:
-        robot.odometry.publish(odometry_message(T_odom_base, stamp_ns))
-    robot.infos.publish(camera_info_message(128, 96, K, stamp_ns))
-    robot.images.publish(image_message(scene(0)[0], stamp_ns))
-    robot.clouds.publish(cloud_message(cloud, stamp_ns))
-    return stamp_ns
-
-
 def ask(robot, heard, cloud, T_odom_base=None):
     """The answer to one moment."""
     before = len(heard)
-    show(robot, cloud, T_odom_base)
+    robot.show_cloud(cloud, T_odom_base)
     assert robot.spin_until(lambda: len(heard) > before, 20), "no answer"
     return heard[-1]
 
@@ -181,7 +170,7 @@ def test_other_frames_do_not_wait_and_each_is_answered_once(robot, start, clouds
     stamps, end = [], time.monotonic() + 30
     is_told = lambda: any("verify.max_rate" in answer.message for answer in candidates)  # noqa: E731
     while not is_told() and time.monotonic() < end:
-        stamps.append(show(robot, clouds["elsewhere"]))  # to refuse a place takes longest
+        stamps.append(robot.show_cloud(clouds["elsewhere"]))  # to refuse a place takes longest
         robot.spin(0.25)
     account = spinning.node.sensors.bundles.snapshot
     assert robot.spin_until(lambda: account()["in_flight"] == 0, 20)
@@ -364,7 +353,7 @@ def test_a_clock_that_jumps_back_closes_the_gate(robot, start, clouds):
 @needs_libraries
 def test_a_node_that_ends_while_it_verifies_accounts_for_the_frame(robot, start, clouds):
     spinning = start()
-    show(robot, clouds["elsewhere"])
+    robot.show_cloud(clouds["elsewhere"])
     node = spinning.node
     assert robot.spin_until(lambda: node.verifier._is_busy)
     bundles = node.sensors.bundles

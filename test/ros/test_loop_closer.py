@@ -15,16 +15,10 @@ from live_rig import (
     EXTRINSICS,
     LATCHED,
     RELIABLE,
-    K,
     NodeProcess,
     SpinningNode,
     assert_accounted,
-    camera_info_message,
-    cloud_message,
-    image_message,
     localizer_parameters,
-    odometry_message,
-    scene,
 )
 from scan_samples import block, pose, scan
 from std_srvs.srv import Trigger
@@ -77,14 +71,6 @@ def closer(robot, model, tmp_path):
         assert errors == []
 
 
-def show(robot, cloud: np.ndarray, T_odom_base: np.ndarray) -> None:
-    stamp_ns = robot.now_ns()
-    robot.odometry.publish(odometry_message(T_odom_base, stamp_ns))
-    robot.infos.publish(camera_info_message(128, 96, K, stamp_ns))
-    robot.images.publish(image_message(scene(0)[0], stamp_ns))
-    robot.clouds.publish(cloud_message(cloud, stamp_ns))
-
-
 def drive(robot, spinning, clouds, poses=ROUND) -> None:
     """One keyframe after the other, each until the closer has looked back from it."""
 
@@ -93,7 +79,7 @@ def drive(robot, spinning, clouds, poses=ROUND) -> None:
 
     for cloud, T in zip(clouds, poses, strict=True):
         before = looked_back()
-        show(robot, cloud, T)
+        robot.show_cloud(cloud, T)
         account = spinning.node.sensors.bundles.snapshot
         assert robot.spin_until(lambda before=before: looked_back() > before, 30), (account(), spinning.node.counts)
 
@@ -166,7 +152,7 @@ def test_the_process_saves_its_map_and_leaves_no_child(robot, model, tmp_path, c
         keyframes = robot.listen(Keyframe, "/vxp_loop_closer/keyframes", LATCHED)
         robot.meet(60)
         for number, (cloud, T) in enumerate(zip(clouds, ROUND, strict=True)):
-            show(robot, cloud, T)
+            robot.show_cloud(cloud, T)
             assert robot.spin_until(lambda number=number: len(keyframes) > number), process.output()
             robot.spin(3.0 if number > 3 else 0.0)  # for the registrations
         assert robot.spin_until(lambda: len(heard) >= 2, 20), process.output()

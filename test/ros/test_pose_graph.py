@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -325,4 +324,3 @@ def test_the_process_ends_well_and_saves(robot, tmp_path, number):
     assert process.returncode == 0, output
     assert "6 keyframes and 0 closures" in output
     assert len((tmp_path / "out" / "trajectory.tum").read_text().splitlines()) == 6
-    time.sleep(0.1)

@@ -32,7 +32,7 @@ class Match:
 
 
 def largest_consensus(matches: list[Match], settings: AlignmentSettings) -> list[Match]:
-    """The largest group of matches that agree with one of them; of equal groups the one that agrees best."""
+    """The largest group of matches that agree with one of them; of equal groups the first."""
     groups = [[other for other in matches if agree(one, other, settings)] for one in matches]
     return max(groups, key=len, default=[])
 

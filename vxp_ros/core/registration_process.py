@@ -42,6 +42,8 @@ class RegistrationProcess:
     def register(self, source: np.ndarray, target: np.ndarray) -> Registration:
         """As `registration.register`. Raises ModelError too when the process dies over these clouds."""
         with self._lock:
+            if self._is_closed:
+                raise ModelError("the registration process is closed")
             try:
                 return self._ask(np.asarray(source), np.asarray(target))
             except (OSError, EOFError, ValueError) as problem:
