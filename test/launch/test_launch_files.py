@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vxp_ros.core.config import LocalizerSettings, MapperSettings, walk
+from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, walk
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT / "vxp_ros" / "ros" / "launching.py"
@@ -18,6 +18,7 @@ FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 EXPECTED = {
     "localize.launch.py": {"map", "map_root", "publish_initialpose", "publish_tf", "rviz"},
     "build_map.launch.py": {"map_root", "map_name"},
+    "loop_closure.launch.py": {"map_root", "map_name", "rviz"},
 }
 COMMON = {
     *("namespace", "use_sim_time", "params_file", "log_level", "autostart", "use_lifecycle_manager", "respawn"),
@@ -42,7 +43,7 @@ DEFAULTS = {
     "publish_tf": "",
 }
 FLAGS = {"use_sim_time", "publish_initialpose", "publish_tf"}  # that may also be empty
-SETTINGS = {"localizer": LocalizerSettings, "mapper": MapperSettings}
+SETTINGS = {"localizer": LocalizerSettings, "mapper": MapperSettings, "loop_closer": LoopCloserSettings}
 
 
 def calls(path: Path, name: str) -> list[ast.Call]:
