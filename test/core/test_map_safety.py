@@ -1,5 +1,5 @@
 """Map safety: kills while saving, flipped bits, cut, missing, extra and swapped files. Each with a naive control that
-the same harness must catch. VXP_KILLS and VXP_FLIPS set the counts (a release runs 1000 and 2000)."""
+the same harness must catch."""
 
 import os
 import random
@@ -15,8 +15,6 @@ from vxp_ros.core.errors import MapError
 from vxp_ros.core.map_folder import debris
 from vxp_ros.core.map_store import check_map, load_map, save_map
 
-KILLS = int(os.environ.get("VXP_KILLS", "50"))
-FLIPS = int(os.environ.get("VXP_FLIPS", "500"))
 LONGEST_LIFE_S = 0.1  # of a child, after its first save
 
 
@@ -44,25 +42,35 @@ def is_broken(load, path: Path, acknowledged: int) -> bool:
         return True
 
 
-def test_kills_while_saving_leave_the_old_map_or_the_new_one(tmp_path, record_property):
+@pytest.fixture(scope="module")
+def kills(count) -> int:
+    return count(50, 1000)
+
+
+@pytest.fixture(scope="module")
+def flips(count) -> int:
+    return count(500, 2000)
+
+
+def test_kills_while_saving_leave_the_old_map_or_the_new_one(tmp_path, kills, record_property):
     rng, corrupt, leftovers, killed_inside = random.Random(1), 0, [], 0
-    for i in range(KILLS):
+    for i in range(kills):
         acknowledged = kill_while_saving("atomic", tmp_path / "town", 1000 * i, rng)
         killed_inside += bool(debris(tmp_path, "town"))
         corrupt += is_broken(load_map, tmp_path / "town", acknowledged)
         leftovers.append(len(debris(tmp_path, "town")))
-    record_property("kills", KILLS)
+    record_property("kills", kills)
     record_property("that left a broken save behind", killed_inside)
     record_property("corrupt maps", corrupt)
+    record_property("debris after the next open", max(leftovers))
     assert corrupt == 0
     assert max(leftovers) == 0
     assert len(list(tmp_path.iterdir())) <= 4  # link, lock, this version and the one before
-    assert killed_inside > KILLS / 4  # else the kills did not test much
+    assert killed_inside > kills / 4  # else the kills did not test much
 
 
-def test_the_kill_harness_catches_a_naive_saver(tmp_path, record_property):
-    rng, kills = random.Random(2), max(20, KILLS // 3)
-    corrupt = 0
+def test_the_kill_harness_catches_a_naive_saver(tmp_path, count, record_property):
+    rng, kills, corrupt = random.Random(2), count(20, 200), 0
     for i in range(kills):
         acknowledged = kill_while_saving("in-place", tmp_path / "naive", 1000 * i, rng)
         corrupt += is_broken(load_in_place, tmp_path / "naive", acknowledged)
@@ -71,11 +79,11 @@ def test_the_kill_harness_catches_a_naive_saver(tmp_path, record_property):
     assert corrupt > kills / 2
 
 
-def flip_bits(folder: Path, load, rng: random.Random) -> list[str]:
-    """Flip one bit of one file, load, flip it back; FLIPS times. Returns the files whose flips the loader accepted."""
+def flip_bits(folder: Path, load, flips: int, rng: random.Random) -> list[str]:
+    """Flip one bit of one file, load, flip it back, `flips` times. Returns whose flips the loader accepted."""
     files, accepted = sorted(folder.iterdir()), []
     sizes = [file.stat().st_size for file in files]
-    for i in range(FLIPS):
+    for i in range(flips):
         # Every second flip by size, so that every byte counts the same; the others by file, so that small ones count.
         file = rng.choices(files, sizes)[0] if i % 2 else rng.choice([file for file in files if file.stat().st_size])
         good = file.read_bytes()
@@ -91,24 +99,24 @@ def flip_bits(folder: Path, load, rng: random.Random) -> list[str]:
     return accepted
 
 
-def test_flipped_bits_are_refused(town, record_property):
-    accepted = flip_bits(version_folder(town), lambda: load_map(town), random.Random(3))
-    record_property("flips", FLIPS)
+def test_flipped_bits_are_refused(town, flips, record_property):
+    accepted = flip_bits(version_folder(town), lambda: load_map(town), flips, random.Random(3))
+    record_property("flips", flips)
     record_property("accepted", len(accepted))
     assert not accepted
     assert generation_of(load_map(town)) == 1
 
 
-def test_the_flip_harness_catches_a_naive_loader(tmp_path, record_property):
+def test_the_flip_harness_catches_a_naive_loader(tmp_path, flips, record_property):
     save_in_place(make_map(generation=1), tmp_path / "naive")
 
     def naive():
         load_in_place(tmp_path / "naive")
 
-    accepted = flip_bits(tmp_path / "naive", naive, random.Random(3))
-    record_property("flips", FLIPS)
+    accepted = flip_bits(tmp_path / "naive", naive, flips, random.Random(3))
+    record_property("flips", flips)
     record_property("accepted by the naive loader", len(accepted))
-    assert len(accepted) > FLIPS / 2
+    assert len(accepted) > flips / 2
 
 
 def test_cut_files_are_refused_by_size(town, record_property):

@@ -1,0 +1,113 @@
+"""Options of all tests: `--full` runs the counts of a release, `--results FILE` keeps what the run measured as JSON.
+
+The same test, with the same naive control, runs at both counts: `count(50, 1000)` is 50, and 1000 under `--full`.
+docs/reliability/README.md has the commands, and the files that they wrote.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+FULL_TIMEOUT_S = 10 * 3600  # of each test; the longest soak takes eight hours
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("vxp_ros")
+    group.addoption("--full", action="store_true", help="run the counts of a release; the longest test takes hours")
+    group.addoption("--results", type=Path, metavar="FILE", help="write outcomes, times and recorded counts as JSON")
+
+
+def pytest_configure(config):
+    if config.getoption("results"):
+        config.pluginmanager.register(Results(config), "vxp_results")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("full"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(FULL_TIMEOUT_S), append=False)
+
+
+@pytest.fixture(scope="session")
+def count(request):
+    """count(ci, full): how many trials this run makes."""
+    is_full = request.config.getoption("full")
+    return lambda ci, full: full if is_full else ci
+
+
+class Results:
+    """Collects one entry for each test and writes them when all have run, failed ones too."""
+
+    def __init__(self, config):
+        self.config, self.began, self.tests = config, time.monotonic(), {}
+        self.commit = commit(config.rootpath)  # now: the files may change while the tests run
+
+    def pytest_runtest_logreport(self, report):
+        entry = self.tests.setdefault(report.nodeid, {"outcome": "passed", "seconds": 0.0, "measured": {}})
+        entry["seconds"] = round(entry["seconds"] + report.duration, 2)
+        entry["measured"].update(report.user_properties)
+        if report.outcome == "skipped":
+            entry["outcome"] = f"skipped: {report.longrepr[2] if isinstance(report.longrepr, tuple) else 'expected'}"
+        elif report.failed:
+            entry["outcome"] = f"failed in {report.when}"
+
+    def pytest_sessionfinish(self, exitstatus):
+        content = {
+            "command": command_of(self.config),
+            "date": time.strftime("%Y-%m-%d"),
+            "commit": self.commit,
+            "full": self.config.getoption("full"),
+            "python": platform.python_version(),
+            "machine": machine(),
+            "exit_code": int(exitstatus),
+            "seconds": round(time.monotonic() - self.began, 1),
+            "tests": self.tests,
+        }
+        path = self.config.getoption("results")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1, default=str) + "\n")
+
+
+def command_of(config) -> str:
+    """As it was typed, with paths below the repository made relative to it."""
+    return " ".join(
+        ["python -m pytest", *(arg.replace(f"{config.rootpath}/", "") for arg in config.invocation_params.args)]
+    )
+
+
+def commit(root: Path) -> str:
+    """Short hash of the code under test, with "+" when it has changes that are not committed; "" without git."""
+    try:
+        names = git(root, "rev-parse", "--short=9", "HEAD")
+        return names + ("+" if git(root, "status", "--porcelain", "--", "vxp_ros", "vxp_training", "test") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def git(root: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def machine() -> str:
+    """What the numbers depend on, without names."""
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{platform.system()} {kernel}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests recorded with `record_property`: the numbers that the documentation quotes."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
+    lines = [
+        f"{report.nodeid.split('::')[-1]}: " + ", ".join(f"{name} {value}" for name, value in report.user_properties)
+        for report in reports
+        if getattr(report, "when", "") == "call" and report.user_properties
+    ]
+    if lines:
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.write_line(line)
