@@ -19,6 +19,7 @@ from vxp_ros.core import fsio
 from vxp_ros.core.errors import MapError
 from vxp_ros.core.map_folder import VERSION_PATTERN, debris
 from vxp_ros.core.map_store import load_map, save_map
+from vxp_ros.core.place_map import PlaceMap
 
 
 @pytest.fixture
@@ -191,24 +192,61 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
+def growing_map(generation: int) -> PlaceMap:
+    """Every second map is twice as large as the one before, so that it cannot be written into the space of that one."""
+    return make_map(generation, cloud_points=1000 * (1 + generation % 2))
+
+
+def fill_levels(disk: Path, save, load, levels: int) -> tuple[list[bool], list[bool]]:
+    """Save onto a disk with ever more bytes free, from none to twice what a map takes.
+
+    Returns for each level whether the save said that it succeeded, and whether what it said is true: then the new map
+    is there, else the old one, whole. After a broken level the naive saver gets a fresh start.
+    """
+    said, true, old = [], [], 0
+    assert Disk().run(lambda: save(growing_map(0), disk / "town")) == "saved"
+    used = sum(file.stat().st_blocks * 512 for file in version_folder(disk / "town").iterdir())
+    for level in range(levels):
+        free = os.statvfs(disk).f_bavail * 4096
+        (disk / "filler").write_bytes(bytes(max(0, free - level * 2 * used // levels)))
+        said.append(Disk().run(lambda g=old + 1: save(growing_map(g), disk / "town")) == "saved")
+        try:
+            true.append(generation_of(load(disk / "town")) == old + said[-1])
+        except Exception:
+            true.append(False)
+        (disk / "filler").unlink()
+        old += said[-1]
+        if not true[-1]:
+            save(growing_map(old), disk / "town")
+    return said, true
+
+
 def test_a_disk_that_fills_up_at_any_point(small_disk, record_property):
     """With k bytes free: success is reported exactly when the new map is there; else the old one is, whole."""
-    path, saved, levels = small_disk / "town", 0, 100
-    save_map(make_map(0), path)
-    used = sum(file.stat().st_blocks * 512 for file in version_folder(path).iterdir())
-    for level in range(levels):
-        old = generation_of(load_map(path))
-        free = os.statvfs(small_disk).f_bavail * 4096
-        (small_disk / "filler").write_bytes(bytes(max(0, free - level * 2 * used // levels)))
-        outcome = Disk().run(lambda g=old + 1: save_map(make_map(g), path, overwrite=True))
-        assert generation_of(load_map(path)) == old + (outcome == "saved")
-        saved += outcome == "saved"
-        (small_disk / "filler").unlink()
-        assert not debris(small_disk, "town")
+    left = []
+
+    def load_and_look(path: Path):
+        place_map = load_map(path)
+        left.extend(debris(small_disk, "town"))
+        return place_map
+
+    levels = 100
+    said, true = fill_levels(small_disk, lambda m, path: save_map(m, path, overwrite=True), load_and_look, levels)
     record_property("fill levels", levels)
-    record_property("saved", saved)
-    record_property("refused", levels - saved)
-    assert 10 < saved < 90
+    record_property("saved", sum(said))
+    record_property("refused", levels - sum(said))
+    record_property("wrong reports or broken maps", levels - sum(true))
+    record_property("debris", len(left))
+    assert all(true) and not left
+    assert 10 < sum(said) < 90
+
+
+def test_the_full_disk_harness_catches_a_naive_saver(small_disk, record_property):
+    levels = 100
+    _, true = fill_levels(small_disk, save_in_place, load_in_place, levels)
+    record_property("fill levels", levels)
+    record_property("wrong reports or broken maps of the naive saver", levels - sum(true))
+    assert levels - sum(true) > 10
 
 
 @contextmanager
@@ -253,24 +291,46 @@ def test_a_file_where_the_root_should_be(tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_two_writers_and_a_reader(tmp_path, record_property):
-    """Two processes save the same map over and over while this one opens it all the time."""
-    path, saves = tmp_path / "town", 40
-    save_map(make_map(1), path)
-    writers = [start_saver("atomic", path, first, saves) for first in (1000, 2000)]
-    opens, seen = 0, set()
-    while any(writer.poll() is None for writer in writers) or opens < 300:
-        seen.add(generation_of(load_map(path)))
-        opens += 1
-    for first, writer in zip((1000, 2000), writers, strict=True):
+def read_meanwhile(path: Path, scheme: str, load, saves: int, least_opens: int) -> tuple[list[int], int]:
+    """Two processes save the same map over and over while this one opens it all the time.
+
+    Returns the generation that each open found, and how often it found none or a mix.
+    """
+    writers = [start_saver(scheme, path, first, saves) for first in (FIRST, 2 * FIRST)]
+    seen, errors = [], 0
+    while any(writer.poll() is None for writer in writers) or len(seen) + errors < least_opens:
+        try:
+            seen.append(generation_of(load(path)))
+        except Exception:
+            errors += 1
+    for first, writer in zip((FIRST, 2 * FIRST), writers, strict=True):
         assert writer.communicate()[0].split()[-1] == str(first + saves - 1).encode()
-    assert generation_of(load_map(path)) in {999 + saves + 1000, 999 + saves}
-    assert not debris(tmp_path, "town")
+    return seen, errors
+
+
+FIRST = 10_000  # generation of the first writer; that of the second is twice this
+
+
+def test_two_writers_and_a_reader(tmp_path, count, record_property):
+    path, saves = tmp_path / "town", count(40, 1000)
+    save_map(make_map(1), path)
+    seen, errors = read_meanwhile(path, "atomic", load_map, saves, least_opens=count(300, 10_000))
     record_property("saves", 2 * saves)
-    record_property("opens meanwhile", opens)
-    record_property("different maps seen", len(seen))
-    record_property("errors", 0)
-    assert len(seen) > 5
+    record_property("opens meanwhile", len(seen))
+    record_property("different maps seen", len(set(seen)))
+    record_property("errors", errors)
+    assert errors == 0
+    assert generation_of(load_map(path)) in {FIRST + saves - 1, 2 * FIRST + saves - 1}
+    assert not debris(tmp_path, "town")
+    assert len(set(seen)) > 5
+
+
+def test_the_reader_harness_catches_two_naive_writers(tmp_path, record_property):
+    save_in_place(make_map(1), tmp_path / "naive")
+    seen, errors = read_meanwhile(tmp_path / "naive", "in-place", load_in_place, saves=40, least_opens=300)
+    record_property("opens meanwhile", len(seen) + errors)
+    record_property("errors with the naive saver", errors)
+    assert errors > 10
 
 
 def test_a_second_writer_is_told_who_the_first_is(town, monkeypatch):
