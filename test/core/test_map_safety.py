@@ -2,10 +2,11 @@
 
 import os
 import random
+import shutil
 from pathlib import Path
 
 import pytest
-from map_samples import copy_root, generation_of, make_map, rebind, version_folder
+from map_samples import copy_root, generation_of, make_map, rebind, tree_hash, version_folder
 from map_saver import load_in_place, save_in_place
 
 from vxp_ros.core.errors import MapError
@@ -57,11 +58,11 @@ def test_the_flip_harness_catches_a_naive_loader(tmp_path, flips, record_propert
     assert len(accepted) > flips / 2
 
 
-def test_cut_files_are_refused_by_size(town, record_property):
+def test_cut_files_are_refused_by_size(town, count, record_property):
     rng, cuts = random.Random(4), 0
     for file in sorted(version_folder(town).iterdir()):
         good = file.read_bytes()
-        for size in {0, 1, len(good) // 2, len(good) - 1, *(rng.randrange(len(good)) for _ in range(5))}:
+        for size in {0, 1, len(good) // 2, len(good) - 1, *(rng.randrange(len(good)) for _ in range(count(5, 200)))}:
             file.write_bytes(good[:size])
             found = "damaged or changed" if file.name == "manifest.json" else f"has {size} bytes, expected {len(good)}"
             with pytest.raises(MapError, match=f"{file.name}.*{found}"):
@@ -73,6 +74,68 @@ def test_cut_files_are_refused_by_size(town, record_property):
         file.write_bytes(good)
     record_property("cuts, all refused", cuts)
     assert generation_of(load_map(town)) == 1
+
+
+def tamper(folder: Path, other: Path, rng: random.Random) -> str:
+    """Do one thing to a map's files that leaves each file whole: returns what, in words."""
+    files = sorted(file.name for file in folder.iterdir())
+    name, second = rng.sample(files, 2)
+    trick = rng.choice(["remove", "add", "exchange", "swap two", "rename", "link", "link out", "folder"])
+    path = folder / name
+    if trick == "add":
+        (folder / f"{rng.choice(['x', name, '.'])}{rng.randrange(100)}.npy").write_bytes(path.read_bytes())
+    elif trick == "exchange":
+        path.write_bytes((other / name).read_bytes())
+    elif trick == "swap two":
+        path.rename(folder / "scratch")
+        (folder / second).rename(path)
+        (folder / "scratch").rename(folder / second)
+    elif trick == "rename":
+        path.rename(folder / f"{name[:-4]}{rng.randrange(10)}.npy")
+    else:
+        path.unlink()
+        if trick.startswith("link"):
+            path.symlink_to((other if trick == "link out" else folder) / second)
+        elif trick == "folder":
+            path.mkdir()
+    return f"{trick} {name}, {second}"
+
+
+def accepted_tampering(root: Path, town: str, other: Path, load, trials: int) -> list[str]:
+    """Tamper with a copy of a map root and load it, `trials` times. Returns what the loader accepted."""
+    rng, accepted, copy = random.Random(5), [], root.with_name("copy")
+    while trials:
+        shutil.copytree(root, copy, symlinks=True)
+        before = tree_hash(copy)
+        what = tamper((copy / town).resolve(), other, rng)
+        if tree_hash(copy) != before:  # two maps may share a file
+            trials -= 1
+            try:
+                load(copy / town)
+                accepted.append(what)
+            except Exception as problem:
+                assert isinstance(problem, MapError) or load is load_in_place, f"{what}: {problem!r}"
+        shutil.rmtree(copy)
+    return accepted
+
+
+def test_maps_whose_files_were_tampered_with_are_refused(town, count, record_property):
+    other = version_folder(save_map(make_map(generation=2), town.parent.with_name("others") / "town").path)
+    trials = count(100, 500)
+    accepted = accepted_tampering(town.parent, "town", other, load_map, trials)
+    record_property("missing, extra, exchanged, renamed or linked files", trials)
+    record_property("accepted", len(accepted))
+    assert not accepted
+
+
+def test_the_tampering_harness_catches_a_naive_loader(tmp_path, record_property):
+    save_in_place(make_map(generation=2), tmp_path / "other")
+    (tmp_path / "root").mkdir()
+    save_in_place(make_map(generation=1), tmp_path / "root" / "town")
+    accepted = accepted_tampering(tmp_path / "root", "town", tmp_path / "other", load_in_place, 100)
+    record_property("tampered maps", 100)
+    record_property("accepted by the naive loader", len(accepted))
+    assert len(accepted) > 20
 
 
 def test_missing_files_are_refused(town):

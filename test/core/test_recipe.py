@@ -102,8 +102,9 @@ def test_all_faults_are_named_at_once():
         ("{" * 50_000, "nested more than"),
         ("- " * 30_000, "nested more than"),
         ("#" * (2 << 20), "no model.yaml"),
+        ("".join(f"k{i}: 1\n" for i in range(7000)), "more than 1000 values"),
     ],
-    ids=["cut off", "list", "empty", "code", "bytes", "aliases", "braces", "dashes", "large"],
+    ids=["cut off", "list", "empty", "code", "bytes", "aliases", "braces", "dashes", "large", "keys"],
 )
 def test_files_that_are_no_recipe(tmp_path, text, words):
     path = tmp_path / "model.yaml"
