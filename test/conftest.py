@@ -40,6 +40,23 @@ def count(request):
     return lambda ci, full: full if is_full else ci
 
 
+@pytest.fixture
+def make_disk(tmp_path):
+    """make_disk(megabytes): a real disk of that size, for as long as the test runs."""
+    folder = tmp_path / "small"
+
+    def make(megabytes: int) -> Path:
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            pytest.skip("needs root and the right to mount a tmpfs")
+        return folder
+
+    yield make
+    if os.path.ismount(folder):
+        subprocess.run(["umount", str(folder)], check=True)
+
+
 class Results:
     """Collects one entry for each test and writes them when all have run, failed ones too."""
 

@@ -97,11 +97,12 @@ class DescriptorStore:
         try:
             array = np.lib.format.open_memmap(path, mode="r")  # "r+" would lengthen a file that was cut
             if array.shape == (len(self.frames),) and array.dtype == form:
+                fsio.reserve(path)
                 return np.lib.format.open_memmap(path, mode="r+")
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             pass
         scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        np.lib.format.open_memmap(scratch, mode="w+", dtype=form, shape=(len(self.frames),)).flush()
+        fsio.create_array(scratch, form, (len(self.frames),)).flush()
         os.replace(scratch, path)
         return np.lib.format.open_memmap(path, mode="r+")
 

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from vxp_ros.core import fsio
+
 from .loading import load
 
 Report = Callable[[str, int, int], None]  # of what is being made: its name, how much is done, how much there is
@@ -44,7 +46,7 @@ class FeatureCache:
             with torch.no_grad():
                 part = encode(samples.to(how.device)).float().cpu().numpy()
             if features is None:
-                features = np.lib.format.open_memmap(scratch, "w+", self.dtype, (total, *part.shape[1:]))
+                features = fsio.create_array(scratch, self.dtype, (total, *part.shape[1:]))
             features[done : done + len(part)] = part
             done += len(part)
             how.report(self.path.stem, done, total)

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vxp_ros.core import fsio
 from vxp_ros.core.json_file import plain
 
 logger = logging.getLogger(__name__)
@@ -37,15 +38,15 @@ class RunLog:
         self.file = open(self.folder / LOG, "ab")  # noqa: SIM115  # closed by `close`
         self.file.truncate(length)
         self.file.seek(0, os.SEEK_END)
-        self.board = event_writer(self.folder / TENSORBOARD, steps)
+        self.board = EventFiles(self.folder / TENSORBOARD, steps)
         self.bar.start()
 
     def close(self) -> None:
         self.bar.stop()
         if not self.is_silent:
-            self.file.close()
-            if self.board:
-                self.board.close()
+            self.board.close()
+            with fsio.named_errors(self.folder / LOG):
+                self.file.close()
 
     def flush(self) -> int:
         """Bring everything to the disk; returns the log's length in bytes."""
@@ -73,18 +74,41 @@ class RunLog:
     def _write(self, kind: str, steps: int, entry: dict) -> None:
         if self.is_silent:
             return
-        self.file.write(json.dumps(plain({"kind": kind, **entry}), allow_nan=False).encode() + b"\n")
-        self.file.flush()  # so that it can be followed; `flush` brings it to the disk
-        if self.board:
-            for key, value in entry.items():
-                self.board.add_scalar(f"{kind}/{key}", value, steps)
+        with fsio.named_errors(self.folder / LOG):
+            self.file.write(json.dumps(plain({"kind": kind, **entry}), allow_nan=False).encode() + b"\n")
+            self.file.flush()  # so that it can be followed; `flush` brings it to the disk
+        self.board.add({f"{kind}/{key}": value for key, value in entry.items()}, steps)
 
 
-def event_writer(folder: Path, steps: int):
-    """TensorBoard's writer, going on after `steps`; None where the package is missing."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        logger.warning("no TensorBoard files are written: pip install tensorboard (log.jsonl has the same numbers)")
-        return None
-    return SummaryWriter(str(folder), purge_step=steps)
+class EventFiles:
+    """TensorBoard's files, going on after `steps`. log.jsonl has the same numbers, so what fails here costs a warning
+    and no training."""
+
+    def __init__(self, folder: Path, steps: int):
+        self.writer = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(folder), purge_step=steps)
+        except ImportError:
+            logger.warning("no TensorBoard files are written: pip install tensorboard (log.jsonl has the same numbers)")
+        except OSError as problem:
+            self._give_up(problem)
+
+    def add(self, values: dict[str, float], steps: int) -> None:
+        try:
+            for name, value in values.items() if self.writer else ():
+                self.writer.add_scalar(name, value, steps)
+        except OSError as problem:
+            self._give_up(problem)
+
+    def close(self) -> None:
+        try:
+            if self.writer:
+                self.writer.close()
+        except OSError as problem:
+            self._give_up(problem)
+
+    def _give_up(self, problem: OSError) -> None:
+        self.writer = None
+        logger.warning("TensorBoard files end here (log.jsonl has the same numbers): %s", problem.strerror or problem)

@@ -181,15 +181,8 @@ def test_the_power_cut_harness_catches_a_saver_that_does_not_flush(town, how):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A real disk of 1 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("needs root and the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def small_disk(make_disk):
+    return make_disk(1)
 
 
 def growing_map(generation: int) -> PlaceMap:

@@ -94,22 +94,31 @@ def test_each_stage_leaves_its_model(unbroken):
             assert torch.equal(two[name], three[name]) == (part == "camera"), name
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_killed_runs_go_on_to_the_same_losses(content, unbroken, tmp_path, seed):
-    """SIGKILL after a random step, in whatever the process was doing then; then the same call again."""
+def test_killed_runs_go_on_to_the_same_losses(content, unbroken, tmp_path, count, record_property):
+    """SIGKILL at a random moment after a random step, in a checkpoint or not; then the same call again."""
     out, model = unbroken
-    steps = len(log_of(out))
-    process = FORK.Process(target=run_here, args=(content, tmp_path / "run"))
+    same, kills, random = 0, count(2, 20), np.random.default_rng(0)
+    for number in range(kills):
+        folder = tmp_path / str(number)
+        kill_while_training(content, folder, int(random.integers(1, len(log_of(out)) - 1)), random.uniform(0, 0.1))
+        assert not (folder / "model").exists()
+        again = run_here(content, folder)
+        same += log_of(folder) == log_of(out) and again.model_id == model.model_id
+    record_property("kills", kills)
+    record_property("resumed to the same losses and the same model", same)
+    assert same == kills
+
+
+def kill_while_training(content: dict, folder: Path, after: int, seconds: float) -> None:
+    """after: lines of the log; seconds: after the last of them."""
+    process = FORK.Process(target=run_here, args=(content, folder))
     process.start()
-    kill_after = int(np.random.default_rng(seed).integers(1, steps - 1))
-    while process.is_alive() and len_of_log(tmp_path / "run") < kill_after:
+    while process.is_alive() and len_of_log(folder) < after:
         time.sleep(0.01)
+    time.sleep(seconds)
     process.kill()
     process.join()
-    assert process.exitcode == -9 and not (tmp_path / "run" / "model").exists()
-    again = run_here(content, tmp_path / "run")
-    assert log_of(tmp_path / "run") == log_of(out)
-    assert again.model_id == model.model_id
+    assert process.exitcode == -9
 
 
 def len_of_log(out: Path) -> int:

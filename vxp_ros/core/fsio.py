@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 CHUNK = 1 << 20  # bytes per write call
 
 # Tests set this to make the n-th step fail: called as before_step(operation, path) and may raise OSError.
@@ -34,16 +36,28 @@ def write_file(path: Path, buffers: Iterable[bytes | memoryview]) -> tuple[int, 
     _step("open", path)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
-        for chunk in _chunks(buffers):
-            _step("write", path)
-            _write_all(descriptor, chunk)
-            digest.update(chunk)
-            size += len(chunk)
-        _step("fsync", path)
-        os.fsync(descriptor)
+        with named_errors(path):
+            for chunk in _chunks(buffers):
+                _step("write", path)
+                _write_all(descriptor, chunk)
+                digest.update(chunk)
+                size += len(chunk)
+            _step("fsync", path)
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
     return size, digest.hexdigest()
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Let an OSError say which file it is about; calls on a descriptor know no name."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.filename is None:
+            raise OSError(problem.errno, problem.strerror, str(path)) from problem
+        raise
 
 
 def replace_file(path: Path, buffers: Iterable[bytes | memoryview]) -> None:
@@ -53,10 +67,40 @@ def replace_file(path: Path, buffers: Iterable[bytes | memoryview]) -> None:
     """
     scratch = path.with_name(f".{path.name}.new")
     scratch.unlink(missing_ok=True)  # of a writer that was killed
-    write_file(scratch, buffers)
-    _step("replace", path)
-    os.replace(scratch, path)
+    try:
+        write_file(scratch, buffers)
+        _step("replace", path)
+        os.replace(scratch, path)
+    except OSError:
+        scratch.unlink(missing_ok=True)  # on a full disk each byte counts
+        raise
     sync_folder(path.parent)
+
+
+def create_array(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.memmap:
+    """Make a .npy file of zeros, mapped into memory for writing. Raises OSError, and then leaves no file.
+
+    Its space is reserved. A store into a file with holes ends the process (SIGBUS) when the disk has become full.
+    """
+    _step("open", path)
+    try:
+        array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+        reserve(path)
+        return array
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def reserve(path: Path) -> None:
+    """Give a file with holes all the space of its length; what it holds stays. Raises OSError."""
+    _step("write", path)
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        with named_errors(path):
+            os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
 
 
 def _chunks(buffers: Iterable[bytes | memoryview]) -> Iterator[memoryview]:
