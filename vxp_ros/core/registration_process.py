@@ -1,15 +1,18 @@
 """`register` in a process of its own: KISS-Matcher and small_gicp hold Python's lock for up to a second, and a node
 that cannot run for so long loses sensor data.
 
-The two speak JSON lines and `.npy` arrays over pipes; nothing is pickled.
+The two speak JSON lines and `.npy` arrays over pipes; nothing is pickled. The process answers each call in a fork:
+KISS-Matcher 1.0.2 never gives back the matrix of its matches, up to 17 MiB a call.
 """
 
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from dataclasses import asdict, fields
 
@@ -17,7 +20,7 @@ import numpy as np
 
 from .config import RegistrationSettings
 from .errors import BadInput, ModelError
-from .registration import Registration, register
+from .registration import Registration, missing_library, register
 
 PATIENCE_S = 30.0  # a call takes one second, a few on a busy computer; after this the process hangs
 ARRAYS = ("T_target_source", "covariance")
@@ -55,7 +58,7 @@ class RegistrationProcess:
         self._is_closed = True
         process = self._process
         if process is not None:
-            process.kill()
+            kill(process)
         with self._lock:
             self._stop()
 
@@ -64,7 +67,7 @@ class RegistrationProcess:
             self._process = start()
         if self._is_closed:  # meanwhile, perhaps
             raise EOFError("closed")
-        watchdog = threading.Timer(PATIENCE_S, self._process.kill)
+        watchdog = threading.Timer(PATIENCE_S, kill, [self._process])
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -80,7 +83,7 @@ class RegistrationProcess:
     def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
+            kill(process)
             process.wait()
             with suppress(OSError):  # what it could not be told any more is still in the buffer
                 process.stdin.close()
@@ -94,6 +97,12 @@ def start() -> subprocess.Popen:
     )  # fmt: skip
 
 
+def kill(process: subprocess.Popen) -> None:
+    """With the fork that is at work."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def read_answer(pipe) -> Registration:
     answer = read_line(pipe)
     if "problem" in answer:
@@ -105,15 +114,32 @@ def read_answer(pipe) -> Registration:
 
 
 def serve(requests, answers) -> None:
-    """Answer until the other side closes."""
+    """Answer until the other side closes, or until a pair of clouds was the end of the fork that had it."""
+    missing_library()  # imports them: once here, not in each fork
     while True:
         try:
             settings = RegistrationSettings(**read_line(requests))
             source, target = (read_array(requests) for _ in range(2))
         except EOFError:
             return
+        fork = os.fork()
+        if fork == 0:
+            answer_and_exit(answers, source, target, settings)
+        if os.waitpid(fork, 0)[1]:
+            return
+
+
+def answer_and_exit(answers, source: np.ndarray, target: np.ndarray, settings: RegistrationSettings) -> None:
+    """Never returns: this is a fork, and what comes after the call is the other process' business."""
+    code = 1
+    try:
         answer(answers, source, target, settings)
         answers.flush()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 def answer(answers, source: np.ndarray, target: np.ndarray, settings: RegistrationSettings) -> None:

@@ -1,0 +1,155 @@
+"""Hours of replay through a localizer and a loop closer: python scripts/benchmark_soak.py BAG --map MAP --minutes 120
+
+The bag is looped at --rate (10) times its speed; both nodes are processes of their own, with the shipped model. Once a
+minute the localizer loads its map again, a parameter is set, and every five minutes the loop closer's map, which grows
+with the drive, is cleared. Memory, threads and open files are read from /proc every five seconds; the slope of the
+resident set after the warm-up is fitted to the means of --block seconds by least squares. The naive control is a node
+in the same replay that keeps each odometry message: the same fit must call it a leak.
+"""
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from soak_fit import accounts, extent, per_thousand_places, quantile_ratio, rss_slope
+from soak_watch import Watch, keep_every_message, memory_of
+
+from vxp_ros.core.json_file import write_json
+from vxp_ros.demo.data import read_moments, rig_parameters
+from vxp_ros.demo.processes import Processes, interruptible
+
+SAMPLE_S, MINUTE_S, CLEAR_MINUTES = 5.0, 60.0, 5
+LIMIT_MB_PER_HOUR = 1.0
+NODES = ("localizer", "loop_closer")
+REMAPPINGS = ("image/compressed:=/camera/image_raw/compressed", "camera_info:=/camera/camera_info")
+
+
+def main() -> None:
+    options = parse_options()
+    if options.leak:
+        return keep_every_message()
+    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(102))
+    with tempfile.TemporaryDirectory() as folder, interruptible():
+        logs = options.logs or Path(folder)
+        with Processes(
+            logs, {"PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}"}
+        ) as processes:
+            report = soak(options, processes)
+    write_json(options.out, report)
+    print(json.dumps({key: value for key, value in report.items() if key != "samples"}, indent=1))
+    sys.exit(not report["passed"])
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bag", type=Path, nargs="?", help="a compressed camera, /points and /odom, as `vxp town` makes")
+    parser.add_argument("--map", type=Path, help="for the localizer")
+    parser.add_argument("--minutes", type=float, default=120.0)
+    parser.add_argument("--warmup", type=float, default=10.0, help="minutes that the fit leaves out (default 10)")
+    parser.add_argument("--block", type=float, default=300.0, help="seconds that one point of the fit is the mean of")
+    parser.add_argument("--rate", type=float, default=10.0)
+    parser.add_argument("--out", type=Path, default=Path("docs/reliability/soak.json"))
+    parser.add_argument("--logs", type=Path, help="folder for the nodes' output")
+    parser.add_argument("--leak", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def soak(options: argparse.Namespace, processes: Processes) -> dict:
+    rig = rig_parameters(options.bag, read_moments(options.bag)[0])
+    children = {name: start_node(processes, name, options, rig) for name in NODES}
+    children["leak"] = processes.start("leak", "benchmark_soak", "--leak")
+    watch = Watch(children, NODES, options.map.name)
+    try:
+        watch.wait_for_nodes(120)
+        children["player"] = processes.start(
+            "player", "vxp_ros.ros.bag_player", options.bag, "--rate", options.rate, "--loop", "--clock", "100",
+            "--wait-for-subscribers", "--log", processes.logs / "published.csv",
+        )  # fmt: skip
+        start, samples = run_for(60 * options.minutes, watch, children)
+        offered = (processes.logs / "published.csv").read_text().count("/points")
+        exit_codes = {"player": processes.stop(children["player"])}
+        watch.spin(3.0)
+        counters = {name: accounts(watch.values[name]) for name in NODES}
+        exit_codes |= {name: processes.stop(children[name]) for name in NODES}
+    finally:
+        watch.close()
+    facts = {"exit_codes": exit_codes, "clouds_offered": offered, "counters_start": start, "counters_end": counters}
+    return summary(options, samples, watch, facts)
+
+
+def start_node(processes: Processes, name: str, options: argparse.Namespace, rig: dict):
+    settings = rig | {
+        "use_sim_time": True,
+        "model.weights": "vxp_view",
+        "model.device": "cpu",
+        "input.max_rate": 0.0,
+        "input.max_age": 60.0,  # simulated seconds go ten times as fast as the computer
+        "qos.sensor_depth": 10,
+    }
+    if name == "localizer":
+        settings |= {"map.root": str(options.map.absolute().parent), "map.path": options.map.name}
+    arguments = [word for key, value in settings.items() for word in ("-p", f"{key}:={json.dumps(value)}")]
+    remappings = [word for remapping in REMAPPINGS for word in ("-r", remapping)]
+    return processes.start(name, f"vxp_ros.ros.{name}", "--autostart", "--ros-args", *arguments, *remappings)
+
+
+def run_for(seconds: float, watch: Watch, children: dict) -> tuple[dict, list[dict]]:
+    """The counters after the first sample, and one sample each five seconds. Raises ProcessError when a node dies."""
+    began, samples, counters, minute = time.monotonic(), [], {}, 0
+    while (now := time.monotonic() - began) < seconds:
+        if now >= MINUTE_S * (minute + 1):
+            minute += 1
+            watch.do_chores(minute, clears=minute % CLEAR_MINUTES == 0)
+        watch.spin(max(0.0, began + SAMPLE_S * (len(samples) + 1) - time.monotonic()))
+        watch.check_alive()
+        moment = {name: memory_of(child.process.pid) for name, child in children.items() if name != "player"}
+        samples.append({"t": round(time.monotonic() - began, 1), **moment, **watch.moment()})
+        counters = counters or {name: accounts(watch.values[name]) for name in NODES}
+    return counters, samples
+
+
+def summary(options: argparse.Namespace, samples: list[dict], watch: Watch, facts: dict) -> dict:
+    late = [sample for sample in samples if sample["t"] >= 60 * options.warmup]
+    slopes = {name: rss_slope(late, name, options.block) for name in (*NODES, "leak")}
+    nodes = {
+        name: {
+            **slopes[name],
+            "rss_mb": extent(late, name, "rss_mb"),
+            "threads": extent(late, name, "threads"),
+            "files": extent(late, name, "files"),
+        }
+        for name in (*NODES, "leak")
+    }
+    nodes["loop_closer"] |= per_thousand_places(late)
+    is_balanced = all(entry["is_balanced"] for node in facts["counters_end"].values() for entry in node.values())
+    return {
+        "command": " ".join(["python", *sys.argv]),
+        "minutes": round(samples[-1]["t"] / 60, 1),
+        "warmup_minutes": options.warmup,
+        "rate": options.rate,
+        "limit_mb_per_hour": LIMIT_MB_PER_HOUR,
+        "nodes": nodes,
+        "control_fails": slopes["leak"]["rss_mb_per_hour"] > LIMIT_MB_PER_HOUR,
+        "latency_p95_last_over_first": quantile_ratio(late),
+        "chores": dict(watch.chores),
+        **facts,
+        "passed": is_balanced
+        and not any(facts["exit_codes"].values())
+        and slopes["localizer"]["rss_mb_per_hour"] < LIMIT_MB_PER_HOUR < slopes["leak"]["rss_mb_per_hour"],
+        "samples": [shortened(sample) for sample in samples[::12]],
+    }
+
+
+def shortened(sample: dict) -> dict:
+    """For the file: one line per minute and no more than the fit needs."""
+    keys = ("rss_mb", "children_mb", "threads", "files")
+    return {key: {k: value[k] for k in keys} if isinstance(value, dict) else value for key, value in sample.items()}
+
+
+if __name__ == "__main__":
+    main()
