@@ -54,7 +54,7 @@ def make_disk(tmp_path):
 
     yield make
     if os.path.ismount(folder):
-        subprocess.run(["umount", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 class Results:

@@ -13,7 +13,9 @@ from torch import nn
 
 from vxp_ros.core import fsio
 from vxp_ros.core.errors import ModelError
+from vxp_ros.core.floors import require
 
+require("torch", torch.__version__)
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 
 

@@ -3,7 +3,6 @@
 import importlib
 import importlib.util
 import os
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -15,12 +14,11 @@ from typing import Annotated, Literal
 import typer
 
 from ..core.errors import VxpError
+from ..core.floors import FLOORS, Floor, parse_version
 from ..core.resources import find_config
 from .output import DeviceOption, JsonOption, write_json
 from .source_options import BaseFrameOption, ImageTopicOption, PointsTopicOption, open_with_topics
 
-# Older releases have a published security hole in loading weights (CVE-2026-24747).
-FLOORS = {"torch": (2, 10)}
 # Every process with our Fast DDS profile takes a segment of 64 MiB; localizer, player, recorder and RViz take four.
 SHARED_MEMORY_BYTES = 4 * 64 * 2**20
 
@@ -63,8 +61,8 @@ def doctor(
 
 def examine(model: str, map_path: Path | None, device: str, topics: bool) -> Iterator[Finding]:
     yield check_python(sys.version_info)
-    for distribution, floor in FLOORS.items():
-        yield check_floor(distribution, floor)
+    for package in ("torch", "safetensors"):  # faiss, which has several distributions, is imported below
+        yield check_floor(FLOORS[package])
     yield check_device(device)
     yield check_spconv()
     yield check_import("faiss", "vxp_ros.core.index", "the map's search")
@@ -90,22 +88,17 @@ def check_python(running) -> Finding:
     return Finding("FAIL", "Python", text, "use Python 3.10 to 3.13: spconv has no wheels for others")
 
 
-def check_floor(distribution: str, floor: tuple[int, int]) -> Finding:
+def check_floor(floor: Floor) -> Finding:
     """A dependency must not be older than the release that closed its last known hole."""
-    wanted = ".".join(map(str, floor))
-    fix = f"{sys.executable} -m pip install '{distribution}>={wanted}'"
+    fix = f"{sys.executable} -m pip install '{floor.distribution}>={floor.version}'"
     try:
-        installed = version(distribution)
+        installed = version(floor.distribution)
     except PackageNotFoundError:
-        return Finding("FAIL", distribution, "not installed", fix)
-    if parse_version(installed) >= floor:
-        return Finding("OK", distribution, installed)
-    return Finding("FAIL", distribution, f"{installed} is older than {wanted} and has known security holes", fix)
-
-
-def parse_version(text: str) -> tuple[int, ...]:
-    """(2, 13, 0) from "2.13.0+cpu" or "2.13.0rc1"."""
-    return tuple(int(number) for number in re.match(r"\d+(\.\d+)*", text).group().split("."))
+        return Finding("FAIL", floor.distribution, "not installed", fix)
+    if parse_version(installed) >= parse_version(floor.version):
+        return Finding("OK", floor.distribution, installed)
+    text = f"{installed} is too old: releases before {floor.version} {floor.reason}"
+    return Finding("FAIL", floor.distribution, text, fix)
 
 
 def check_device(device: str) -> Finding:

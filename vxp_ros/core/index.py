@@ -7,6 +7,9 @@ import faiss
 import numpy as np
 
 from .errors import MapError
+from .floors import require
+
+require("faiss", faiss.__version__)
 
 FLAT_L2 = b"IxF2"  # how FAISS marks a flat L2 index; no other of its parsers ever sees the bytes of a map
 LOOP_LIMIT = 1 << 20  # of repeated fields in a serialised index; ours has none

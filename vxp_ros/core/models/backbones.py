@@ -12,8 +12,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..errors import ModelError
+from ..floors import require
 from .resnet import ResNet18
 
+require("torch", torch.__version__)
+require("safetensors", safetensors.__version__)
 logger = logging.getLogger(__name__)
 
 
