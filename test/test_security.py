@@ -39,7 +39,7 @@ def findings(source: str) -> set[str]:
             found |= {dotted(node, names)} & (CALLS - CODE)
         if isinstance(node, ast.Call):
             found |= wrong_call(
-                dotted(node.func, names) or getattr(node.func, "attr", ""),
+                dotted(node.func, names) or "." + getattr(node.func, "attr", ""),
                 {word.arg: word.value for word in node.keywords},
             )
     return found
@@ -145,6 +145,7 @@ def test_the_check_catches(source):
     "source",
     [
         "model.eval()",
+        "model.to(device).eval()",
         "re.compile('a')",
         "import torch\ntorch.load(path, weights_only=True)",
         "import numpy as np\nnp.load(path)\nnp.load(path, allow_pickle=False)",
