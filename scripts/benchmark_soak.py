@@ -65,10 +65,10 @@ def soak(options: argparse.Namespace, processes: Processes) -> dict:
     children["leak"] = processes.start("leak", "benchmark_soak", "--leak")
     watch = Watch(children, NODES, options.map.name)
     try:
-        watch.wait_for_nodes(120)
+        watch.wait_for_nodes(600)
         children["player"] = processes.start(
             "player", "vxp_ros.ros.bag_player", options.bag, "--rate", options.rate, "--loop", "--clock", "100",
-            "--wait-for-subscribers", "--log", processes.logs / "published.csv",
+            "--wait-for-subscribers", "300", "--log", processes.logs / "published.csv",
         )  # fmt: skip
         start, samples = run_for(60 * options.minutes, watch, children)
         offered = (processes.logs / "published.csv").read_text().count("/points")

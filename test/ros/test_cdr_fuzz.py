@@ -1,12 +1,16 @@
 """A live localizer under mutated messages: raw bytes, as a broken driver or an attacker on the network sends them."""
 
 import random
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
+from diagnostic_msgs.msg import DiagnosticArray
 from live_rig import EXTRINSICS, NodeProcess, camera_info_message, cloud_message, image_message, scene
 from live_rig import K as INTRINSICS
 from rclpy.serialization import serialize_message
@@ -17,8 +21,9 @@ from vxp_ros.ros.publishers import make_header
 from vxp_ros.srv import LoadMap
 
 pytestmark = pytest.mark.ros
-MUTANTS = 1000  # of the cloud and of the image each; without a map, so that nearly all are decoded and converted
-MUTANTS_ENCODED = 60  # and these with a map, so that what passes the checks reaches the networks
+MUTANTS = 150, 10_000  # of cloud, image and camera_info each; without a map: nearly all are decoded and converted
+MUTANTS_ENCODED = 40, 500  # and these with a map, so that what passes the checks reaches the networks
+LONGEST_SILENCE_S = 10.0  # of diagnostics that come each second, on a busy computer: else the node hangs
 HEADER = 60  # bytes at the start that hold the header and the lengths: most faults are made there
 
 
@@ -58,66 +63,129 @@ def identity_holds(values: dict[str, str], prefix: str = "") -> bool:
     return received == processed + dropped + in_flight
 
 
-@pytest.mark.parametrize("transport", ["raw", "compressed"])
-def test_mutated_messages_are_counted_and_harm_nothing(ros, robot, model, map_root, transport):
-    rng = random.Random(f"fuzz {transport}")
-    candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
-    if transport == "compressed":
-        robot.node.destroy_publisher(robot.images)
-        robot.images = robot.node.create_publisher(CompressedImage, "image/compressed", 50)
-    arguments = ["-p", f"model.weights:={model}", "-p", f"map.root:={map_root}", *EXTRINSICS]
-    arguments += ["-p", f"input.image_transport:={transport}", "-p", "input.max_rate:=0", "-p", "input.max_age:=60"]
-    process = NodeProcess("localizer", *arguments, "-p", "qos.sensor_depth:=100")
+class Attacker:
+    """Publishes good and broken moments through a robot, and hears how long the node under attack is silent."""
 
-    def image(number, stamp_ns):
-        pixels = scene(number)[0]
-        return image_message(pixels, stamp_ns) if transport == "raw" else compressed(pixels, stamp_ns)
+    def __init__(self, robot, transport: str):
+        self.robot, self.is_compressed = robot, transport == "compressed"
+        self.rng = random.Random(f"fuzz {transport}")
+        self.candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
+        self.longest_silence, self._heard = 0.0, time.monotonic()
+        robot.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
+        if self.is_compressed:
+            robot.node.destroy_publisher(robot.images)
+            robot.images = robot.node.create_publisher(CompressedImage, "image/compressed", 50)
 
-    def show(number):
-        stamp_ns = robot.now_ns()
-        robot.infos.publish(camera_info_message(128, 96, INTRINSICS, stamp_ns))
-        robot.images.publish(image(number, stamp_ns))
-        robot.clouds.publish(cloud_message(scene(number)[1], stamp_ns))
+    def _on_diagnostics(self, _message) -> None:
+        now = time.monotonic()
+        self.longest_silence, self._heard = max(self.longest_silence, now - self._heard), now
 
-    def answers_with(number):
+    def moment(self, number: int) -> list[tuple]:
+        """(publisher, message) of the camera's calibration, its image and the cloud."""
+        stamp_ns, (pixels, points) = self.robot.now_ns(), scene(number)
+        image = compressed(pixels, stamp_ns) if self.is_compressed else image_message(pixels, stamp_ns)
+        return [
+            (self.robot.infos, camera_info_message(128, 96, INTRINSICS, stamp_ns)),
+            (self.robot.images, image),
+            (self.robot.clouds, cloud_message(points, stamp_ns)),
+        ]
+
+    def show(self, number: int) -> None:
+        for publisher, message in self.moment(number):
+            publisher.publish(message)
+
+    def attack(self, number: int, is_alive) -> int:
+        """Broken moments, each as soon as the one before is answered or 50 ms have passed; how many it bore."""
+        self._heard = time.monotonic()
+        for sent in range(number):
+            before = len(self.candidates)
+            for publisher, message in self.moment(0):
+                publisher.publish(mutate(serialize_message(message), self.rng))
+            self.robot.spin_until(lambda before=before: len(self.candidates) > before, 0.05)
+            if not is_alive():
+                return sent
+        return number
+
+    def is_answered(self, number: int) -> bool:
         """A good frame is answered rightly; asked again and again, because what came before may still be in hand."""
 
         def is_right():
-            return candidates and candidates[-1].candidates and candidates[-1].candidates[0].place_id == number
+            last = self.candidates[-1] if self.candidates else None
+            return last and last.candidates and last.candidates[0].place_id == number
 
-        return robot.repeat_until(lambda: show(number), is_right, 30, 0.4)
+        return self.robot.repeat_until(lambda: self.show(number), is_right, 30, 0.4)
 
-    def attack(number):
-        for _ in range(number):
-            before, stamp_ns = len(candidates), robot.now_ns()
-            robot.images.publish(mutate(serialize_message(image(0, stamp_ns)), rng))
-            robot.clouds.publish(mutate(serialize_message(cloud_message(scene(0)[1], stamp_ns)), rng))
-            robot.spin_until(lambda before=before: len(candidates) > before, 0.05)
-            assert process.is_alive(), process.output()[-3000:]
 
+@pytest.mark.parametrize("transport", ["raw", "compressed"])
+def test_mutated_messages_are_counted_and_harm_nothing(ros, robot, model, map_root, transport, count, record_property):
+    attacker, mutants = Attacker(robot, transport), count(*MUTANTS)
+    arguments = ["-p", f"model.weights:={model}", "-p", f"map.root:={map_root}", *EXTRINSICS]
+    arguments += ["-p", f"input.image_transport:={transport}", "-p", "input.max_rate:=0", "-p", "input.max_age:=60"]
+    process = NodeProcess("localizer", *arguments, "-p", "qos.sensor_depth:=100")
     try:
         robot.meet(30)
-        show(1)
-        attack(MUTANTS)
+        attacker.show(1)
+        assert attacker.attack(mutants, process.is_alive) == mutants, process.output()[-3000:]
         loaded = robot.call(LoadMap, "/vxp_localizer/load_map", LoadMap.Request(name="town"))
         assert loaded.success, loaded.message
-        attack(MUTANTS_ENCODED)
-        assert answers_with(2), process.output()[-3000:]
+        encoded = count(*MUTANTS_ENCODED)
+        assert attacker.attack(encoded, process.is_alive) == encoded, process.output()[-3000:]
+        assert attacker.is_answered(2), process.output()[-3000:]
         robot.diagnostics.clear()
-        assert robot.spin_until(lambda: robot.values("sync").get("frames_in_flight") == "0")
-        camera, lidar, sync = robot.values("camera"), robot.values("lidar"), robot.values("sync")
-        assert int(camera["received"]) > MUTANTS
-        assert int(lidar["received"]) > MUTANTS
-        assert identity_holds(camera) and identity_holds(lidar) and identity_holds(sync, "frames_"), (
-            camera,
-            lidar,
-            sync,
-        )
-        assert int(sync.get("frames_dropped_superseded", 0)) < MUTANTS / 10  # the others were really looked at
-        reasons = {key for values in (camera, lidar, sync) for key in values if "dropped_bad_" in key}
-        assert {"frames_dropped_bad_message", "frames_dropped_bad_cloud"} <= reasons, reasons
-        assert not any("internal_error" in key for values in (camera, lidar, sync) for key in values)
+        assert robot.spin_until(lambda: robot.values("sync").get("frames_in_flight") == "0", 30)
+        accounts = [robot.values(name) for name in ("camera", "lidar", "sync")]
+        record_property("mutants of each message", mutants + encoded)
+        record_property("longest silence s", round(attacker.longest_silence, 2))
+        record_property("counted", [counts(values) for values in accounts])
+        assert_counted(accounts, mutants)
+        assert attacker.longest_silence < LONGEST_SILENCE_S
         assert "Traceback" not in process.output(), process.output()
         assert process.stop() == 0
     finally:
         process.stop()
+
+
+def counts(values: dict[str, str]) -> dict[str, int]:
+    names = ("received", "processed", "dropped", "in_flight", "frames_", "camera_info_dropped")
+    return {key: int(value) for key, value in values.items() if key.startswith(names)}
+
+
+def assert_counted(accounts: list[dict[str, str]], mutants: int) -> None:
+    """Everything that came is accounted for by reason, and no reason is a defect of ours."""
+    camera, lidar, sync = accounts
+    assert int(camera["received"]) > mutants
+    assert int(lidar["received"]) > mutants
+    assert int(camera["camera_info_dropped"]) > mutants // 10
+    assert identity_holds(camera) and identity_holds(lidar) and identity_holds(sync, "frames_"), accounts
+    assert int(sync.get("frames_dropped_superseded", 0)) < int(sync["frames_received"]) / 2  # the others were looked at
+    reasons = {key for values in accounts for key in values if "dropped_bad_" in key}
+    assert {"frames_dropped_bad_message", "frames_dropped_bad_cloud"} <= reasons, reasons
+    assert not any("internal_error" in key for values in accounts for key in values)
+
+
+NAIVE_NODE = """
+import numpy as np, rclpy
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+rclpy.init()
+node, read = rclpy.create_node("naive"), np.frombuffer
+node.create_subscription(Image, "image", lambda m: read(m.data, "u1").reshape(m.height, m.width, 3), 50)
+node.create_subscription(PointCloud2, "points", lambda m: read(m.data, "f4").reshape(-1, m.point_step // 4), 50)
+node.create_subscription(CameraInfo, "camera_info", lambda m: np.linalg.inv(np.reshape(m.k, (3, 3))), 50)
+rclpy.spin(node)
+"""
+
+
+def test_a_naive_node_dies_of_the_same_attack(ros, robot, count, record_property):
+    attacker, trials, deaths = Attacker(robot, "raw"), count(1, 20), []
+    for _ in range(trials):
+        process = subprocess.Popen([sys.executable, "-c", NAIVE_NODE], stderr=subprocess.DEVNULL)
+        try:
+            assert robot.spin_until(lambda: robot.clouds.get_subscription_count() == 1, 30)
+            deaths.append(attacker.attack(200, lambda process=process: process.poll() is None))
+        finally:
+            process.kill()
+            process.wait()
+        assert robot.spin_until(lambda: robot.clouds.get_subscription_count() == 0, 30)
+    record_property("bore", deaths)
+    assert max(deaths) < 200
