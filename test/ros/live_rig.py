@@ -272,10 +272,14 @@ class SpinningNode:
         try:
             self.do(self.node.close)
         finally:
-            self._is_stopping = True
-            self._thread.join(30)
-            self.executor.shutdown()
-            self.node.destroy_node()
+            self.end()
+
+    def end(self) -> None:
+        """Without the node's own clean-up."""
+        self._is_stopping = True
+        self._thread.join(30)
+        self.executor.shutdown()
+        self.node.destroy_node()
 
 
 def show_and_wait(robot, heard, *numbers, **options):

@@ -1,6 +1,7 @@
 """Every transition in every order, every service in every state, and what a stranger may send to them."""
 
 import hashlib
+import os
 import random
 import threading
 import time
@@ -12,8 +13,11 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from live_rig import SpinningNode, localizer_parameters
+from rclpy.node import Node
+from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import SetBool, Trigger
 
+from vxp_ros.core.map_store import load_map
 from vxp_ros.msg import PlaceCandidates
 from vxp_ros.ros.lifecycle import SensorNode
 from vxp_ros.ros.localizer import Localizer
@@ -95,22 +99,66 @@ def test_services_answer_in_every_state(robot, spin, model, map_root):
     assert not any(answer.success for answer in answers().values())
 
 
-def test_random_transitions_leave_the_right_state_and_leak_nothing(robot, spin, model, map_root):
-    spin(Localizer, "vxp_localizer", **localizer_parameters(model, map_root))
-    rng, expected = random.Random(4), "unconfigured"
-    threads = []
-    for step in range(120):
-        name = rng.choice(list(TRANSITIONS))
-        number, allowed = TRANSITIONS[name]
-        assert change(robot, "vxp_localizer", number) == (expected in allowed), (step, name, expected)
+class Forgetful(Localizer):
+    """The naive control: a clean-up that only drops its references."""
+
+    def __init__(self, *arguments, **options):
+        self.forgotten = []
+        super().__init__(*arguments, **options)
+
+    def close(self) -> None:
+        self._stop_listening()
+        if self.worker is not None:
+            self.forgotten += [self.worker, self.verifier]
+            self.worker = self.verifier = self.place_map = None
+        self._release()
+
+
+def walk(robot, name, steps, seed=4):
+    """So many random transitions: the steps that ended in a wrong state, and threads and open files at each clean-up"""
+    rng, expected = random.Random(seed), "unconfigured"
+    wrong, threads, files = [], [], []
+    for step in range(steps):
+        transition = rng.choice(list(TRANSITIONS))
+        number, allowed = TRANSITIONS[transition]
+        succeeded = change(robot, name, number)
+        if succeeded != (expected in allowed):
+            wrong.append((step, transition, expected, succeeded))
         expected = allowed.get(expected, expected)
         if expected == "active" and rng.random() < 0.5:
             robot.show(rng.randrange(4))
         if expected == "unconfigured":
             threads.append(threading.active_count())
-    assert state(robot, "vxp_localizer") == expected
+            files.append(len(os.listdir("/proc/self/fd")))
+    if state(robot, name) != expected:
+        wrong.append((steps, "at the end", expected, state(robot, name)))
+    return wrong, threads, files
+
+
+def test_random_transitions_leave_the_right_state_and_leak_nothing(
+    robot, spin, model, map_root, count, record_property
+):
+    steps = count(60, 1000)
+    spin(Localizer, "vxp_localizer", **localizer_parameters(model, map_root))
+    wrong, threads, files = walk(robot, "vxp_localizer", steps)
+    record_property("transitions", steps)
+    record_property("wrong states", len(wrong))
+    record_property("threads first, last", (threads[0], threads[-1]))
+    record_property("files first, last", (files[0], files[-1]))
+    assert wrong == []
     assert len(threads) > 3
-    assert threads[-1] <= threads[0]
+    assert threads[-1] <= threads[0] and files[-1] <= files[0]
+
+
+def test_a_forgetful_node_fails_the_same_walk(robot, spin, model, map_root, record_property):
+    node = spin(Forgetful, "vxp_localizer", **localizer_parameters(model, map_root)).node
+    _, threads, files = walk(robot, "vxp_localizer", 60)
+    record_property("threads first, last", (threads[0], threads[-1]))
+    record_property("files first, last", (files[0], files[-1]))
+    for worker, verifier in zip(node.forgotten[::2], node.forgotten[1::2], strict=True):
+        worker.stop()
+        verifier.close()
+    assert threads[-1] > threads[0]
 
 
 def test_a_map_that_is_missing_is_told_and_can_come_later(robot, spin, model, map_root, tmp_path):
@@ -187,22 +235,119 @@ def test_hostile_map_names_are_refused(robot, spin, model, map_root):
     assert (good.success, good.num_places) == (True, 4)
 
 
-def test_a_flood_of_requests_is_answered_and_the_sensors_are_still_heard(robot, start):
+class OneByOne(Localizer):
+    """Notes how many maps are being loaded at the same time."""
+
+    def __init__(self, *arguments, **options):
+        self.running, self.most, self.loads, self.count_lock = 0, 0, 0, threading.Lock()
+        super().__init__(*arguments, **options)
+
+    def load(self, path):
+        with self.count_lock:
+            self.running, self.loads = self.running + 1, self.loads + 1
+            self.most = max(self.most, self.running)
+        try:
+            return super().load(path)
+        finally:
+            with self.count_lock:
+                self.running -= 1
+
+
+class Blocking(Node):
+    """The naive control: loads in the callback, with a service as ROS makes it by default."""
+
+    def __init__(self, name, map_root):
+        super().__init__(name)
+        self.root, self.heard = map_root, 0
+        self.create_service(LoadMap, "~/load_map", self._on_load)
+        self.create_subscription(PointCloud2, "points", self._on_cloud, 5)
+
+    def _on_load(self, request, response):
+        response.num_places, response.success = len(load_map(self.root / request.name)), True
+        return response
+
+    def _on_cloud(self, _cloud):
+        self.heard += 1
+
+
+class Flood:
+    """Requests of ~/load_map, half of them at once, the others one after another, with a frame every 100 ms."""
+
+    def __init__(self, robot, name):
+        self.robot, self.waits, self.answers = robot, [], []
+        self.client = robot.node.create_client(LoadMap, f"/{name}/load_map", qos_profile=service_qos())
+        assert self.client.wait_for_service(timeout_sec=30)
+        robot.spin(0.5)
+
+    def ask(self):
+        asked = time.monotonic()
+
+        def done(future):
+            self.waits.append(time.monotonic() - asked)
+            self.answers.append(future.result())
+
+        self.client.call_async(LoadMap.Request(name="town")).add_done_callback(done)
+
+    def run(self, number, patience):
+        """The seconds that it took; frames are shown in `number / 2` steps of 10 ms."""
+        begin = time.monotonic()
+        for _ in range(number // 2):
+            self.ask()
+        for step in range(number - number // 2):
+            self.ask()
+            if step % 10 == 0:
+                self.robot.show(step // 10 % 4)
+            self.robot.spin(0.01)
+        self.robot.spin_until(lambda: len(self.answers) == number, patience)
+        return time.monotonic() - begin
+
+
+def shown_alone(robot, heard, number):
+    """How many of `number` frames, one every 100 ms, were answered with nothing else going on."""
+    before = len(heard)
+    for step in range(number):
+        robot.show(step % 4)
+        robot.spin(0.1)
+    robot.spin(0.5)
+    return len(heard) - before
+
+
+def test_a_flood_of_requests_is_answered_and_the_sensors_are_still_heard(
+    robot, spin, model, map_root, count, record_property
+):
+    number = count(300, 1000)
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
-    start()
-    client = robot.node.create_client(LoadMap, "/vxp_localizer/load_map", qos_profile=service_qos())
-    assert client.wait_for_service(timeout_sec=10)
-    begin = time.monotonic()
-    futures = [client.call_async(LoadMap.Request(name="town")) for _ in range(200)]  # at once
-    for number in range(300):
-        futures.append(client.call_async(LoadMap.Request(name="town")))
-        if number % 50 == 0:
-            robot.show(number % 4)
-        robot.spin(0.002)
-    assert robot.spin_until(lambda: all(future.done() for future in futures), 20)
-    answers = [future.result() for future in futures]
-    busy = [answer for answer in answers if not answer.success]
-    assert len(busy) < len(futures)
+    given = {**localizer_parameters(model, map_root), "verify__enable": False}
+    spinning = spin(OneByOne, "vxp_localizer", **given)
+    spinning.bring_up()
+    robot.meet()
+    frames = (number - number // 2 + 9) // 10
+    alone = shown_alone(robot, candidates, frames)
+    flood, before = Flood(robot, "vxp_localizer"), len(candidates)
+    seconds = flood.run(number, 20)
+    robot.spin(0.5)
+    busy = [answer for answer in flood.answers if not answer.success]
+    record_property("requests", number)
+    record_property("answered", len(flood.answers))
+    record_property("busy", len(busy))
+    record_property("seconds", round(seconds, 1))
+    record_property("slowest answer s", round(max(flood.waits), 2))
+    record_property("jobs", f"{spinning.node.loads}, at most {spinning.node.most} at a time")
+    record_property("frames answered", f"{len(candidates) - before} of {frames} shown; {alone} without the flood")
+    assert len(flood.answers) == number
     assert all("busy" in answer.message for answer in busy)
-    assert time.monotonic() - begin < 30
-    assert robot.spin_until(lambda: candidates)
+    assert len(busy) < number and spinning.node.most == 1
+    assert max(flood.waits) < 5 and len(candidates) - before > alone / 2  # a busy computer; the record says more
+
+
+def test_a_naive_service_loses_requests(robot, map_root, count, record_property):
+    number = count(300, 1000)
+    spinning = SpinningNode(lambda name, **_: Blocking(name, map_root), "naive")
+    try:
+        flood = Flood(robot, "naive")
+        flood.run(number, 20)
+        record_property("answered", f"{len(flood.answers)} of {number}")
+        record_property("slowest answer s", round(max(flood.waits), 2))
+        assert len(flood.answers) < number
+    finally:
+        spinning.end()
