@@ -24,11 +24,11 @@ def scene(number: int, points: int = 4000) -> Frame:
     return Frame(stamp_ns, {"camera": Image(pixels, camera)}, cloud, None, np.eye(4), T_odom_base)
 
 
-def write(path: Path, frames: list[Frame]) -> str:
+def write(path: Path, frames: list[Frame], storage: str = "mcap") -> str:
     """A bag of these frames, as the commands' SOURCE."""
     from vxp_ros.sources.bag_writer import BagWriter
 
-    with BagWriter(path) as bag:
+    with BagWriter(path, storage=storage) as bag:
         for frame in frames:
             bag.write_frame(frame)
     return f"bag:{path}"
