@@ -154,6 +154,7 @@ def test_forged_files_are_refused_and_never_run(tmp_path, record_property):
         slowest = max(slowest, seconds)
         assert not canary.exists(), trick
     record_property("forged files", len(tricks))
+    record_property("of these with code", sum(b"mkdir" in data for _, data in tricks.values()))
     record_property("executed", 0)
     record_property("slowest refusal ms", round(1000 * slowest))
 
@@ -168,6 +169,7 @@ def test_forged_manifests_are_refused_and_never_run(tmp_path, record_property):
         slowest = max(slowest, seconds)
         assert not canary.exists(), trick
     record_property("forged manifests", len(tricks))
+    record_property("of these with code", sum(b"mkdir" in data for data in tricks.values()))
     record_property("executed", 0)
     record_property("slowest refusal ms", round(1000 * slowest))
 

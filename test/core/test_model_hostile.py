@@ -167,6 +167,7 @@ def test_forged_models_are_refused_and_never_run(saved, tmp_path, record_propert
         assert cost[0] < 1 and cost[1] < MEMORY_MB, f"{name}, {trick}: {cost}"
         assert not canary.exists(), f"{name}, {trick}"
     record_property("forged model files", len(tricks))
+    record_property("of these with code", sum(b"mkdir" in data for *_, data in tricks))
     record_property("executed", 0)
     record_property("slowest refusal ms", round(1000 * max(seconds)))
     record_property("most memory MB", round(max(megabytes)))
@@ -186,6 +187,7 @@ def test_forged_checkpoints_are_refused_and_never_run(saved, tmp_path, reader, r
         assert cost[0] < 1 and cost[1] < MEMORY_MB, f"{trick}: {cost}"
         assert not canary.exists(), trick
     record_property("forged checkpoints", len(tricks))
+    record_property("of these with code", sum(b"mkdir" in data for data in tricks.values()))
     record_property("executed", 0)
     record_property("slowest refusal ms", round(1000 * max(seconds)))
     record_property("most memory MB", round(max(megabytes)))
