@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, PoseGraphSettings, walk
+
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("vxp_ros/**/*.py"), *ROOT.glob("vxp_training/**/*.py"), ROOT / "setup.py"])
 CODE = {"eval", "exec", "compile", "__import__", "code.interact", "runpy.run_path", "runpy.run_module"}
@@ -23,6 +25,7 @@ OTHER = {
 CALLS = CODE | SHELL | PICKLE | YAML | OTHER
 # Modules that fetch from a network, or unpickle by themselves.
 MODULES = {"urllib.request", "requests", "httpx", "http.client", "ftplib", "shelve", "dill", "cloudpickle", "joblib"}
+NAMES_FILES = {"weights", "path", "root", "save_as", "save_to"}
 ALLOWED = {
     ("vxp_training/datasets/nusc_pr/files.py", "pickle.dumps"): "NUSC-PR's published layout is pickles; it writes them",
     ("vxp_training/datasets/nusc_pr/read.py", "pickle.Unpickler"): "its subclass refuses every name: plain values only",
@@ -92,6 +95,13 @@ def is_literal(node: ast.expr | None, value: bool) -> bool:
 def test_nothing_in_the_package_runs_code_from_data(path):
     name = path.relative_to(ROOT).as_posix()
     assert {finding for finding in findings(path.read_text()) if (name, finding) not in ALLOWED} == set()
+
+
+@pytest.mark.parametrize("settings", [LocalizerSettings, MapperSettings, LoopCloserSettings, PoseGraphSettings])
+def test_no_parameter_that_names_a_file_can_be_set_at_run_time(settings):
+    """Else whoever may set parameters could make the node write, or read, somewhere else."""
+    names = {path: metadata["fixed"] for path, _, _, metadata in walk(settings) if path.split(".")[-1] in NAMES_FILES}
+    assert names and all(names.values()), names
 
 
 def test_every_exception_is_still_needed_and_all_files_are_read(record_property):
