@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import resource
 import tarfile
 import time
 import zipfile
@@ -134,44 +135,50 @@ def forged_manifests(canary: Path) -> dict[str, bytes]:
     }
 
 
-def measured_refusal(path: Path) -> float:
-    """Seconds until `load_map` has refused."""
-    start = time.perf_counter()
+def measured_refusal(path: Path) -> tuple[float, float]:
+    """(seconds, MB by which the process' peak grew) until `load_map` has refused."""
+    before, start = peak_mb(), time.perf_counter()
     with pytest.raises(MapError):
         load_map(path)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, peak_mb() - before
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def test_forged_files_are_refused_and_never_run(tmp_path, record_property):
-    canary, slowest = tmp_path / "canary", 0.0
+    canary, slowest, largest = tmp_path / "canary", 0.0, 0.0
     tricks = forged_files(canary)
     for i, (trick, (name, data)) in enumerate(tricks.items()):
         path = save_map(make_map(), tmp_path / f"map{i}").path
         (version_folder(path) / name).write_bytes(data)
         rebind(path)
-        seconds = measured_refusal(path)
-        assert seconds < 1, f"{trick} took {seconds:.1f} s"
-        slowest = max(slowest, seconds)
+        seconds, megabytes = measured_refusal(path)
+        assert seconds < 1 and megabytes < 200, f"{trick} took {seconds:.1f} s and {megabytes:.0f} MB"
+        slowest, largest = max(slowest, seconds), max(largest, megabytes)
         assert not canary.exists(), trick
     record_property("forged files", len(tricks))
     record_property("of these with code", sum(b"mkdir" in data for _, data in tricks.values()))
     record_property("executed", 0)
     record_property("slowest refusal ms", round(1000 * slowest))
+    record_property("most memory MB", round(largest))
 
 
 def test_forged_manifests_are_refused_and_never_run(tmp_path, record_property):
-    canary, slowest = tmp_path / "canary", 0.0
+    canary, slowest, largest = tmp_path / "canary", 0.0, 0.0
     tricks = forged_manifests(canary)
     for i, (trick, data) in enumerate(tricks.items()):
         path = rebind_raw(save_map(make_map(), tmp_path / f"map{i}").path, data)
-        seconds = measured_refusal(path)
-        assert seconds < 1, f"{trick} took {seconds:.1f} s"
-        slowest = max(slowest, seconds)
+        seconds, megabytes = measured_refusal(path)
+        assert seconds < 1 and megabytes < 200, f"{trick} took {seconds:.1f} s and {megabytes:.0f} MB"
+        slowest, largest = max(slowest, seconds), max(largest, megabytes)
         assert not canary.exists(), trick
     record_property("forged manifests", len(tricks))
     record_property("of these with code", sum(b"mkdir" in data for data in tricks.values()))
     record_property("executed", 0)
     record_property("slowest refusal ms", round(1000 * slowest))
+    record_property("most memory MB", round(largest))
 
 
 def test_the_canaries_of_the_forged_files_work(tmp_path):

@@ -14,12 +14,14 @@ import pytest
 import safetensors.torch
 import torch
 import yaml
+from map_samples import make_map
 from vxp_samples import lite
 
 from vxp_ros.core import fsio, model_store
 from vxp_ros.core.calibration import CALIBRATION_FILE, Calibration, PairCalibration, dump_calibration
 from vxp_ros.core.encoder import Encoder
-from vxp_ros.core.errors import ModelError
+from vxp_ros.core.errors import MapError, ModelError
+from vxp_ros.core.map_store import load_map, save_map
 from vxp_ros.core.model_store import (
     RECIPE_FILE,
     WEIGHTS_FILE,
@@ -259,6 +261,27 @@ def flip(file, position: int, mask: int) -> None:
     file.seek(position)
     file.write(bytes([byte ^ mask]))
     file.flush()
+
+
+def test_a_map_of_a_model_that_differs_in_one_number_is_refused(saved, tmp_path, count, record_property):
+    """One bit of the weights, or one value of the preprocessing: the error names both models."""
+    recipe, weights, random = camera_only(), (saved[0] / WEIGHTS_FILE).read_bytes(), np.random.default_rng(2)
+    town = save_map(make_map(models=dict.fromkeys(("camera", "lidar"), saved[1])), tmp_path / "town").path
+    others = [model_id_of(each, weights) for each in (
+        replace(recipe, image=replace(recipe.image, mean=[0.5, 0.5, 0.51])),
+        replace(recipe, lidar=replace(recipe.lidar, voxel=[0.5, 0.4, 0.8])),
+        replace(recipe, dimension=recipe.dimension + 2),
+        replace(recipe, normalise=False),
+    )]  # fmt: skip
+    for _ in range(count(10, 200)):
+        changed = bytearray(weights)
+        changed[int(random.integers(len(weights)))] ^= 1 << int(random.integers(8))
+        others.append(model_id_of(recipe, bytes(changed)))
+    for model_id in others:
+        with pytest.raises(MapError, match=rf"was made by .*{saved[1]}.*loaded model is .*{model_id}"):
+            load_map(town, dict.fromkeys(("camera", "lidar"), model_id))
+    record_property("other models, all refused", len(others))
+    assert len(load_map(town, dict.fromkeys(("camera", "lidar"), saved[1]))) == 6
 
 
 def test_folders_made_by_hand_need_no_hash(folder, saved):
