@@ -13,9 +13,33 @@ from scenes import scene, write
 from vxp_ros.cli.main import run
 from vxp_ros.core.encoder import Encoder
 from vxp_ros.core.map_store import load_map
+from vxp_ros.core.model_store import init_model
 from vxp_ros.sources.messages import typestore
 
 SENSORS = ("/points", "/camera/image_raw", "/camera/camera_info", "/odom")
+
+
+RECIPE = """
+name: tiny
+dimension: 16
+image: {backbone: efficientnet_lite0, size: [32, 48]}
+lidar:
+  range: [0, -12, -6, 24, 12, 6]
+  voxel: [1, 1, 0.5]
+  max_voxels: 400
+  vfe: [8, 16]
+  channels: [8, 8, 8, 16, 16, 16, 16, 16, 112]
+  cells: [2, 3]
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    """A small one: hundreds of maps are built here."""
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "tiny.yaml").write_text(RECIPE)
+    init_model(folder / "tiny.yaml", folder / "tiny")
+    return str(folder / "tiny")
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +52,7 @@ def build(bag: Path, out: Path, model: str, *more: str) -> tuple[int, dict]:
     """(exit code, report) of one build."""
     report = out.with_suffix(".json")
     arguments = ["map", "build", f"bag:{bag}", "--out", str(out), "--model", model, "--json", str(report)]
-    code = run([*arguments, "--min-travel", "7", *more])  # every second scene: describing takes the time
+    code = run([*arguments, *more])
     return code, json.loads(report.read_text()) if report.exists() else {}
 
 
