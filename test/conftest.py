@@ -83,11 +83,17 @@ class Results:
             "machine": machine(),
             "exit_code": int(exitstatus),
             "seconds": round(time.monotonic() - self.began, 1),
-            "tests": self.tests,
         }
         path = self.config.getoption("results")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1, default=str) + "\n")
+        path.write_text(as_json(content, self.tests))
+
+
+def as_json(content: dict, tests: dict[str, dict]) -> str:
+    """One line for each fact and for each test, so that a difference shows what has changed."""
+    head = json.dumps(content, indent=1)[:-2]  # without its closing brace
+    lines = [f"  {json.dumps(name)}: {json.dumps(entry, default=str)}" for name, entry in tests.items()]
+    return head + ',\n "tests": {\n' + ",\n".join(lines) + "\n }\n}\n"
 
 
 def command_of(config) -> str:
