@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vxp_ros.core.calibration import Calibration
 from vxp_ros.core.config import KeyframeSettings
 from vxp_ros.core.datatypes import Frame, Place
 from vxp_ros.core.encoder import Encoder
@@ -25,6 +26,7 @@ class LoopDrive:
     places: tuple[Place, ...]
     truth: np.ndarray
     models: dict[str, str]
+    calibration: Calibration
 
     def __len__(self) -> int:
         return len(self.places)
@@ -42,7 +44,7 @@ def describe_drive(encoder: Encoder, name: str, frames: Iterable[Frame], truth: 
     recognizer, keyframe = PlaceRecognizer(encoder), KeyframeSettings(thumbnail_width=0)
     places = [recognizer.make_place(frame, T, keyframe) for frame, T in zip(frames, truth, strict=True)]
     models = dict.fromkeys(encoder.modalities, encoder.model_id)
-    return LoopDrive(name, tuple(places), np.asarray(truth), models)
+    return LoopDrive(name, tuple(places), np.asarray(truth), models, encoder.calibration)
 
 
 def town_drive(encoder: Encoder, days: "TownDays", drive: str, bar: Callable = lambda rows: rows) -> LoopDrive:
@@ -58,7 +60,9 @@ class Memory:
     def __init__(self):
         self._answers: dict[tuple[int, int], tuple] = {}
 
-    def register(self, source: np.ndarray, target: np.ndarray) -> Registration:
+    def register(self, source: np.ndarray, target: np.ndarray, T_guess: np.ndarray | None = None) -> Registration:
+        if T_guess is not None:
+            return register(source, target, T_guess=T_guess)
         key = id(source), id(target)
         if key not in self._answers:  # the arrays are kept, so that nobody else gets their ids
             self._answers[key] = (register(source, target), source, target)

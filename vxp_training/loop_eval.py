@@ -22,7 +22,7 @@ REPLACED = 0.5
 
 def evaluate_loops(drive: LoopDrive, memory: Memory, bar: Callable = lambda rows: rows) -> dict:
     """Numbers of one drive, with odometry that is exact: candidates alone, and the closures that are published."""
-    finder = LoopFinder(drive.as_map(drive.truth), register=memory.register)
+    finder = loop_finder(drive, drive.truth, memory)
     near = [has_loop(drive, finder, row) for row in range(len(drive))]
     told = [closure for row in bar(range(len(drive))) for closure in finder.find(row)]
     return {
@@ -32,6 +32,11 @@ def evaluate_loops(drive: LoopDrive, memory: Memory, bar: Callable = lambda rows
         "candidates": candidate_numbers(drive, finder, np.array(near)),
         "closures": closure_numbers(drive, standing(told), np.array(near)),
     }
+
+
+def loop_finder(drive: LoopDrive, poses: np.ndarray, memory: Memory) -> LoopFinder:
+    """As in the loop closer, with its settings. poses: [N, 4, 4] by odometry."""
+    return LoopFinder(drive.as_map(poses), calibration=drive.calibration, register=memory.register)
 
 
 def has_loop(drive: LoopDrive, finder: LoopFinder, row: int) -> bool:
@@ -104,7 +109,7 @@ def evaluate_slam(drive: LoopDrive, memory: Memory, seeds: Sequence[int], drift:
 
 def slam_row(drive: LoopDrive, memory: Memory, seed: int, drift: float) -> dict:
     odometry = drive.truth[0] @ drifted(drive.truth, [seed], drift)
-    finder = LoopFinder(drive.as_map(odometry), register=memory.register)
+    finder = loop_finder(drive, odometry, memory)
     told = [closure for row in range(len(drive)) for closure in finder.find(row)]
     closures = standing(told)
     spoilt = with_random_ones(closures, np.random.default_rng(seed))

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from scan_samples import block, pose, scan
 
-from vxp_ros.core.config import LoopSettings
+from vxp_ros.core.calibration import Calibration, PairCalibration
+from vxp_ros.core.config import LoopSettings, MatchSettings
 from vxp_ros.core.consensus import Consensus
 from vxp_ros.core.datatypes import LoopClosure, Place
+from vxp_ros.core.errors import BadInput
 from vxp_ros.core.geometry import invert
 from vxp_ros.core.loops import LoopFinder
 from vxp_ros.core.odometry_path import OdometryPath
 from vxp_ros.core.place_map import PlaceMap
+from vxp_ros.core.registration import register
 
 needs_libraries = pytest.mark.skipif(sys.version_info >= (3, 13), reason="kiss-matcher has no wheel for Python 3.13")
 SECOND = 1_000_000_000
@@ -85,6 +88,73 @@ def test_the_same_houses_where_odometry_cannot_be_are_no_loop(clouds):
     finder = LoopFinder(drive(clouds, offset=pose(150, 0, 0)))
     assert finder.candidates(6) == []
     assert [finder.find(place_id) for place_id in range(7)] == [[]] * 7
+
+
+def with_unlike_place(clouds, number: int = 0) -> PlaceMap:
+    """The last keyframe sees home, but its descriptor is that of the places around."""
+    path = drive(clouds)
+    path.add(place(DRIFT @ HERE, 93, "away", scan(block(number), HERE, 30)))
+    return path
+
+
+HERE, RECOGNISED = pose(4, -1, 0.1), MatchSettings(max_distance=0.5)
+
+
+@needs_libraries
+@pytest.mark.parametrize("follow", [20.0, 0.0])
+def test_after_a_closure_old_places_need_not_be_recognised(clouds, follow, monkeypatch):
+    guesses = []
+
+    def watched(source, target, **guess):
+        guesses.append(guess)
+        return register(source, target, **guess)
+
+    finder = LoopFinder(with_unlike_place(clouds), RECOGNISED, loop=LoopSettings(follow=follow), register=watched)
+    assert finder.recognize(7) is None
+    assert sum(len(finder.find(place_id)) for place_id in range(7)) == 2
+    (closure,) = finder.find(7)
+    assert closure.to_id == 7
+    assert np.allclose(closure.T_from_to, invert(HOME[closure.from_id]) @ HERE, atol=0.1)
+    assert bool(guesses[-1]) == (follow > 0)
+
+
+@needs_libraries
+def test_where_the_old_place_must_be_another_one_is_refused(clouds):
+    finder = LoopFinder(with_unlike_place(clouds, number=7), RECOGNISED)
+    assert sum(len(finder.find(place_id)) for place_id in range(7)) == 2
+    assert finder.find(7) == []
+
+
+def test_the_expected_place_is_counted_from_the_last_closure():
+    """Odometry has the way back 30 m off to the side; a closure of the first keyframe that came back says so."""
+    out = [place(pose(10 * i, 0, 0), 10 * i, "home") for i in range(10)]
+    back = [place(pose(90 - 10 * i, 30, np.pi), 200 + 10 * i, "away") for i in range(9)]
+    other = [place(pose(0, 0, 0), 400, "home", drive=1)]
+    path, settings = OdometryPath(road(*out, *back, *other)), LoopSettings()
+    assert path.expected(12, None, settings) is None
+    closure = LoopClosure(9, 10, 0, 0, pose(0, 3, np.pi), np.eye(6), 0.9, 0.8)
+    old, T_old_new, metres = path.expected(12, closure, settings)
+    assert (old, metres) == (7, pytest.approx(20 + 20))
+    assert np.allclose(T_old_new, pose(0, 3, np.pi), atol=1e-9)
+    assert path.expected(19, closure, settings) is None  # another drive, which has no old places yet
+    assert path.expected(12, closure, LoopSettings(drift=1.0)) is None  # such odometry cannot tell
+
+
+@pytest.mark.parametrize(("half_distance", "is_tried"), [(1.0, True), (0.05, False)])
+def test_only_likely_candidates_are_held_against_the_clouds(clouds, half_distance, is_tried):
+    """The descriptors are 0 apart; all candidates have a margin, so that the distance decides."""
+    path, tried = drive(clouds), []
+
+    def refuse(source, target):
+        tried.append((source, target))
+        raise BadInput("too_few_points", "never accepted")
+
+    numbers = PairCalibration(half_distance, distance_scale=0.1, margin_scale=0.01)
+    finder = LoopFinder(path, calibration=Calibration({("lidar", "lidar"): numbers}), register=refuse)
+    limit = LoopSettings(min_probability=0.7, drift=1.0)  # no place is expected by such odometry
+    finder.use(finder.match, finder.verify, limit)
+    assert finder.candidates(6)
+    assert finder.find(6) == [] and bool(tried) == is_tried
 
 
 def test_the_recent_past_is_no_loop():

@@ -46,6 +46,18 @@ def test_a_known_pose_is_found_and_accepted(visit):
 
 @needs_packages
 @pytest.mark.parametrize("visit", VISITS)
+def test_a_guess_is_refined_and_judged_by_the_same_gates(visit, monkeypatch):
+    monkeypatch.setattr("vxp_ros.core.registration.search", lambda *_: pytest.fail("sought everywhere"))
+    scene, truth = block(0), VISITS[visit]
+    clouds = scan(scene, truth, 1), scan(scene, AT, 0)
+    found = register(*clouds, T_guess=truth @ pose(1.0, -1.0, 0.05))
+    assert max(errors(found.T_target_source, truth)) < 0.2 and found.is_accepted, found.reason
+    assert not register(*clouds, T_guess=truth @ pose(15.0, 0.0, 1.0)).is_accepted
+    assert not register(clouds[0], scan(block(5), AT, 2), T_guess=truth).is_accepted
+
+
+@needs_packages
+@pytest.mark.parametrize("visit", VISITS)
 @pytest.mark.parametrize(
     ("scene", "reason"), [(CORRIDOR, "degenerate"), (FIELD, "degenerate")], ids=["corridor", "field"]
 )

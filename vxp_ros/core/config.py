@@ -183,6 +183,18 @@ class LoopSettings:
 
     min_time_gap: float = setting(30.0, "seconds that must lie between the two keyframes of a closure", 0.0, 1e6)
     min_travel: float = setting(20.0, "metres of the path that must lie between them", 0.0, 1e6)
+    min_probability: float = setting(
+        0.2,
+        "candidates of less probability are not held against the clouds: few would be confirmed; 0: all are",
+        0.0,
+        1.0,
+    )
+    follow: float = setting(
+        20.0,
+        "metres of odometry from a published closure, at most, that give a first guess of the next one's pose",
+        0.0,
+        1e3,
+    )
     min_agreeing: int = setting(2, "closures, this one included, that must agree with each other by odometry", 1, 20)
     window: float = setting(100.0, "metres of the path within which closures are compared with each other", 1.0, 1e5)
     drift: float = setting(0.02, "odometry's error to reckon with, in metres per metre of the path", 0.0, 1.0)

@@ -8,13 +8,15 @@ from .odometry_path import OdometryPath
 
 
 class Consensus:
-    """Holds the closures of the last stretch of the path, waiting and published ones."""
+    """Holds the closures of the last stretch of the path, waiting and published ones. last: the published one with the
+    newest keyframe, however long ago that was."""
 
     def __init__(self, path: OdometryPath, settings: LoopSettings):
         self._path = path
         self.settings = settings
         self._known: list[LoopClosure] = []
         self._published: set[tuple[int, int]] = set()
+        self.last: LoopClosure | None = None
 
     def add(self, closure: LoopClosure) -> list[LoopClosure]:
         """Take in a verified closure; returns what is now to be published, and retractions of what was."""
@@ -25,7 +27,14 @@ class Consensus:
         if withdrawn:  # they speak against nobody any more
             self._known = [entry for entry in self._known if key(entry) not in withdrawn]
             changes += self._judge_all()
+        self._remember_last(withdrawn)
         return changes
+
+    def _remember_last(self, withdrawn: set[tuple[int, int]]) -> None:
+        published = [entry for entry in self._known if key(entry) in self._published]
+        if self.last is not None and key(self.last) not in withdrawn:
+            published.append(self.last)
+        self.last = max(published, key=lambda entry: entry.to_id, default=None)
 
     def _judge_all(self) -> list[LoopClosure]:
         return [change for entry in self._known for change in self._judge(entry)]

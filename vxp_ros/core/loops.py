@@ -1,11 +1,15 @@
-"""Loop closures of a drive: old places that a new one resembles, confirmed by the point clouds and by each other."""
+"""Loop closures of a drive: old places that a new one resembles, confirmed by the point clouds and by each other.
 
-from collections.abc import Callable, Iterable
+Where a loop has been closed, odometry tells for a while which old places the robot comes by, and those need not be
+recognised any more.
+"""
+
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
-import numpy as np
-
-from .candidates import find_candidates
+from .calibration import Calibration
+from .candidates import find_candidates, with_probabilities
 from .config import LoopSettings, MatchSettings, VerifySettings
 from .consensus import Consensus
 from .datatypes import Candidate, LoopClosure, Modality, Place
@@ -13,8 +17,8 @@ from .errors import MapError
 from .odometry_path import OdometryPath
 from .place_map import PlaceMap
 from .recognizer import BEST_FIRST, meet
-from .registration import Registration, register
-from .verification import Verified, find_verified
+from .registration import register
+from .verification import Register, Verified, find_verified
 
 # How many neighbours are looked at for those that odometry does not rule out.
 POOL = 50
@@ -24,7 +28,8 @@ class LoopFinder:
     """Looks back from each new place of a growing map, whose poses are those of odometry; never across drives, between
     which odometry says nothing.
 
-    register: in this process, or that of a RegistrationProcess.
+    calibration: the model's, which tells candidates that are worth a registration; without one all are. register: in
+    this process, or that of a RegistrationProcess.
     """
 
     def __init__(
@@ -33,7 +38,8 @@ class LoopFinder:
         match: MatchSettings | None = None,
         verify: VerifySettings | None = None,
         loop: LoopSettings | None = None,
-        register: Callable[[np.ndarray, np.ndarray], Registration] = register,
+        calibration: Calibration | None = None,
+        register: Register = register,
     ):
         self.place_map = place_map
         self.match, self.verify, self.loop = (
@@ -43,6 +49,7 @@ class LoopFinder:
         )
         self.path = OdometryPath(place_map)
         self.consensus = Consensus(self.path, self.loop)
+        self._calibration = calibration or Calibration()
         self._register = register
 
     def use(self, match: MatchSettings, verify: VerifySettings, loop: LoopSettings) -> None:
@@ -58,31 +65,47 @@ class LoopFinder:
 
     def close(self, place_id: int) -> LoopClosure | None:
         """The closure from this place alone, that clouds and odometry bear out; None without one."""
-        place = self.place_map.place(place_id)
-        candidates = self.candidates(place_id)[: self.verify.candidates]
-        found = find_verified(place.cloud, candidates, self.place_map, self._register)
-        if found is None:
+        closure = self.revisit(place_id) or self.recognize(place_id)
+        return closure if closure and self.path.is_plausible(closure, self.loop) else None
+
+    def recognize(self, place_id: int) -> LoopClosure | None:
+        """With an old place whose descriptor is alike, wherever it is."""
+        likely = [entry for entry in self.candidates(place_id) if not entry.probability < self.loop.min_probability]
+        return self._closure(place_id, likely[: self.verify.candidates], self._register)
+
+    def revisit(self, place_id: int) -> LoopClosure | None:
+        """With the old place where the robot must be again, by the last closure and odometry. This finds what looks
+        different: the street in the other direction, or by night."""
+        expected = self.path.expected(place_id, self.consensus.last, self.loop)
+        if expected is None:
             return None
-        closure = closure_of(place_id, place, found)
-        return closure if self.path.is_plausible(closure, self.loop) else None
+        old, T_old_new, metres = expected
+        guess = {"T_guess": T_old_new} if metres <= self.loop.follow else {}
+        return self._closure(place_id, self._compared(place_id, range(old, old + 1)), partial(self._register, **guess))
+
+    def _closure(self, place_id: int, candidates: Iterable[Candidate], register: Register) -> LoopClosure | None:
+        place = self.place_map.place(place_id)
+        found = find_verified(place.cloud, candidates, self.place_map, register)
+        return None if found is None else closure_of(place_id, place, found)
 
     def candidates(self, place_id: int) -> list[Candidate]:
         """Places that are no recent past and that odometry allows, the most similar first."""
-        place = self.place_map.place(place_id)
         old = self.path.old_places(place_id, self.loop)
+        alike = (entry for entry in self._compared(place_id, old) if entry.distance <= self.match.max_distance)
+        return [entry for entry in alike if self.path.may_meet(entry.place_id, place_id, self.loop)]
+
+    def _compared(self, place_id: int, old: range) -> tuple[Candidate, ...]:
+        """The most similar of the old places."""
+        place = self.place_map.place(place_id)
         if not old:
-            return []
-        match = replace(self.match, top_k=POOL)
+            return ()
         try:
             query, against = modalities_for(place, self.match, self.place_map)
+            match = replace(self.match, top_k=POOL)
             found = find_candidates(self.place_map, place.descriptors[query], against, match, among=old)
         except MapError:  # nothing that could be compared with this place
-            return []
-        near = (candidate for candidate in found if candidate.distance <= match.max_distance)
-        return self._within_reach(place_id, near)
-
-    def _within_reach(self, place_id: int, candidates: Iterable[Candidate]) -> list[Candidate]:
-        return [entry for entry in candidates if self.path.may_meet(entry.place_id, place_id, self.loop)]
+            return ()
+        return with_probabilities(found, self._calibration, query, against)
 
 
 def modalities_for(place: Place, match: MatchSettings, place_map: PlaceMap) -> tuple[Modality, Modality]:

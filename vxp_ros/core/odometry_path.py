@@ -9,6 +9,7 @@ from .place_map import PlaceMap
 
 CHI2_99_3 = 11.34  # 99 % of a squared Mahalanobis distance with three degrees of freedom
 REACH = 15.0  # metres between two keyframes that still see the same place
+NEAR = 8.0  # metres between a keyframe and the nearest one of an earlier drive through the same street
 
 
 class OdometryPath:
@@ -54,6 +55,27 @@ class OdometryPath:
             if gap >= settings.min_time_gap and metres - self.metres(row) >= settings.min_travel:
                 return row + 1
         return 0
+
+    def expected(
+        self, place_id: int, last: LoopClosure | None, settings: LoopSettings
+    ) -> tuple[int, np.ndarray, float] | None:
+        """The old place that the robot is at again by odometry alone, counted from the last closure if there is one:
+        its id, T_old_new [4, 4], and the metres of odometry behind it. None where it is at none, or too far to tell."""
+        drive = self._place_map.place(place_id).drive
+        if last is not None and self._place_map.place(last.to_id).drive != drive:
+            last = None
+        T_odom_new, since = self.pose(place_id), 0.0  # as the odometry of the old places would have it
+        if last is not None:
+            T_to_new, since = self.between(last.to_id, place_id)
+            T_odom_new = self.pose(last.from_id) @ last.T_from_to @ T_to_new
+        start = self.metres(place_id if last is None else last.from_id)
+        old = self.old_places(place_id, settings)
+        gaps = {row: float(np.linalg.norm(self.pose(row)[:3, 3] - T_odom_new[:3, 3])) for row in old
+                if position_sigma(since + abs(start - self.metres(row)), settings) <= REACH}  # fmt: skip
+        nearest = min(gaps, key=gaps.get, default=None)
+        if nearest is None or gaps[nearest] > NEAR:
+            return None
+        return nearest, invert(self.pose(nearest)) @ T_odom_new, since + abs(start - self.metres(nearest))
 
     def may_meet(self, old: int, new: int, settings: LoopSettings) -> bool:
         """Whether odometry, with the error it may have, allows both places to see the same."""

@@ -24,6 +24,7 @@ from .registration import Registration, missing_library, register
 
 PATIENCE_S = 30.0  # a call takes one second, a few on a busy computer; after this the process hangs
 ARRAYS = ("T_target_source", "covariance")
+NO_GUESS = np.empty((0, 4))
 SCALARS = tuple(entry.name for entry in fields(Registration) if entry.name not in ARRAYS)
 
 
@@ -42,13 +43,13 @@ class RegistrationProcess:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def register(self, source: np.ndarray, target: np.ndarray) -> Registration:
+    def register(self, source: np.ndarray, target: np.ndarray, T_guess: np.ndarray | None = None) -> Registration:
         """As `registration.register`. Raises ModelError too when the process dies over these clouds."""
         with self._lock:
             if self._is_closed:
                 raise ModelError("the registration process is closed")
             try:
-                return self._ask(np.asarray(source), np.asarray(target))
+                return self._ask(np.asarray(source), np.asarray(target), NO_GUESS if T_guess is None else T_guess)
             except (OSError, EOFError, ValueError) as problem:
                 self._stop()
                 raise ModelError(f"the registration process died ({problem}); it starts again") from problem
@@ -62,7 +63,8 @@ class RegistrationProcess:
         with self._lock:
             self._stop()
 
-    def _ask(self, source: np.ndarray, target: np.ndarray) -> Registration:
+    def _ask(self, *arrays: np.ndarray) -> Registration:
+        """arrays: source, target and guess."""
         if self._process is None:
             self._process = start()
         if self._is_closed:  # meanwhile, perhaps
@@ -73,8 +75,8 @@ class RegistrationProcess:
         try:
             pipe = self._process.stdin
             write_line(pipe, asdict(self._settings))
-            for cloud in (source, target):
-                write_array(pipe, cloud)
+            for values in arrays:
+                write_array(pipe, values)
             pipe.flush()
             return read_answer(self._process.stdout)
         finally:
@@ -119,21 +121,21 @@ def serve(requests, answers) -> None:
     while True:
         try:
             settings = RegistrationSettings(**read_line(requests))
-            source, target = (read_array(requests) for _ in range(2))
+            source, target, guess = (read_array(requests) for _ in range(3))
         except EOFError:
             return
         fork = os.fork()
         if fork == 0:
-            answer_and_exit(answers, source, target, settings)
+            answer_and_exit(answers, source, target, settings, guess if len(guess) else None)
         if os.waitpid(fork, 0)[1]:
             return
 
 
-def answer_and_exit(answers, source: np.ndarray, target: np.ndarray, settings: RegistrationSettings) -> None:
+def answer_and_exit(answers, *question) -> None:
     """Never returns: this is a fork, and what comes after the call is the other process' business."""
     code = 1
     try:
-        answer(answers, source, target, settings)
+        answer(answers, *question)
         answers.flush()
         code = 0
     except BaseException:
@@ -142,9 +144,11 @@ def answer_and_exit(answers, source: np.ndarray, target: np.ndarray, settings: R
         os._exit(code)
 
 
-def answer(answers, source: np.ndarray, target: np.ndarray, settings: RegistrationSettings) -> None:
+def answer(
+    answers, source: np.ndarray, target: np.ndarray, settings: RegistrationSettings, T_guess: np.ndarray | None
+) -> None:
     try:
-        found = register(source, target, settings)
+        found = register(source, target, settings, T_guess)
     except BadInput as problem:
         write_line(answers, {"problem": str(problem), "reason": problem.reason})
     except ModelError as problem:

@@ -12,7 +12,7 @@ from .place_map import PlaceMap
 from .registration import Registration, register
 from .stopwatch import Stopwatch
 
-Register = Callable[[np.ndarray, np.ndarray], Registration]
+Register = Callable[..., Registration]  # source, target, and perhaps T_guess, as `register` has them
 
 
 @dataclass(frozen=True)

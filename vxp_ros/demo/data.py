@@ -18,6 +18,8 @@ TRUTH_TOPIC = "/ground_truth"
 TOWN_SPLIT, MAP_DAY, QUERY_DAY = "town-demo", "sunny", "rain"
 MAP_SPACING_M, QUERY_SPACING_M = 5.0, 10.0
 ROUTE_M = 300.0
+# Of the drive with loops; the whole route comes back to its streets.
+LOOP_DAY, LOOP_SPACING_M = "sunny", 5.0
 
 
 @dataclass(frozen=True)
@@ -62,17 +64,24 @@ def make_town(folder: Path) -> DemoData:
     The map day's odometry is exact, as after SLAM; the query day's is not used. Only the query drive goes on through
     streets that the map has not seen.
     """
-    days = {
-        MAP_DAY: ("--spacing", str(MAP_SPACING_M), "--route", "main", "--odometry", "exact"),
-        QUERY_DAY: ("--spacing", str(QUERY_SPACING_M), "--route", "both"),
-    }
-    for day, options in days.items():
-        command = [sys.executable, "-m", "vxp_ros.cli.main", "town", "--split", TOWN_SPLIT, "--layout", "bag",
-                   "--length", str(ROUTE_M), "--days", day, *options, "--out", str(folder / day)]  # fmt: skip
-        if subprocess.run(command, check=False).returncode:
-            raise VxpError("demo failed: the town could not be made; what `vxp town` printed says why")
+    map_bag = drive(folder / "map", MAP_DAY, MAP_SPACING_M, "--length", ROUTE_M, "--odometry", "exact")
+    query_bag = drive(folder / "query", QUERY_DAY, QUERY_SPACING_M, "--length", ROUTE_M, "--route", "both")
     name = f"the synthetic town {TOWN_SPLIT}: map on a {MAP_DAY} day, queries on a day of {QUERY_DAY}"
-    return read_bags(folder / MAP_DAY / MAP_DAY, folder / QUERY_DAY / QUERY_DAY, name)
+    return read_bags(map_bag, query_bag, name)
+
+
+def make_loop_drive(folder: Path) -> Path:
+    """A bag of the town's whole route, which comes back to its streets, with odometry as a car has it."""
+    return drive(folder / "loops", LOOP_DAY, LOOP_SPACING_M)
+
+
+def drive(folder: Path, day: str, spacing_m: float, *options: object) -> Path:
+    """Let `vxp town` write one day's bag; returns it."""
+    command = [sys.executable, "-m", "vxp_ros.cli.main", "town", "--split", TOWN_SPLIT, "--layout", "bag",
+               "--days", day, "--spacing", str(spacing_m), *map(str, options), "--out", str(folder)]  # fmt: skip
+    if subprocess.run(command, check=False).returncode:
+        raise VxpError("demo failed: the town could not be made; what `vxp town` printed says why")
+    return folder / day
 
 
 def read_bags(map_bag: Path, query_bag: Path, name: str) -> DemoData:

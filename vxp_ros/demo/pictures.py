@@ -7,6 +7,7 @@ import cv2
 import matplotlib
 import numpy as np
 
+from .loops import LoopAct, metres_off
 from .record import MODES, Answer, DemoRun
 
 matplotlib.use("Agg")  # no display needed; must come before pyplot
@@ -36,11 +37,12 @@ BIRDS_EYE_M = 40.0
 
 @dataclass(frozen=True)
 class Pictures:
-    """The files of one run. examples: by mode."""
+    """The files of one run. examples: by mode; loops: None without a second act."""
 
     matches: Path
     latency: Path
     examples: dict[str, list[Path]]
+    loops: Path | None
 
 
 def draw_all(run: DemoRun, folder: Path) -> Pictures:
@@ -57,6 +59,7 @@ def draw_all(run: DemoRun, folder: Path) -> Pictures:
                 ]
                 for mode in MODES
             },
+            loops=draw_loops(run.act, folder / "loops.png") if run.act else None,
         )
 
 
@@ -200,3 +203,48 @@ def decode(jpeg: bytes) -> np.ndarray:
     if not jpeg:
         return np.full((96, 320, 3), 220, dtype=np.uint8)
     return cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+
+
+# --- the second act ---------------------------------------------------------------------------------------------------
+
+
+def draw_loops(act: LoopAct, path: Path) -> Path:
+    """The drive from above by odometry and by the pose graph, each over the truth; how far off both are on the way."""
+    figure, axes = plt.subplot_mosaic("ab;cc", figsize=(11.0, 8.6), layout="constrained", height_ratios=(2.4, 1))
+    draw_trajectory(axes["a"], act, act.odometry, "before: odometry alone")
+    draw_trajectory(axes["b"], act, act.path, "after: with loop closures")
+    for closure in act.closures:
+        ends = act.path[[closure.first, closure.second], :2, 3]
+        axes["b"].plot(*ends.T, color=RIGHT if closure.is_right else WRONG, lw=1.2, marker="o", markersize=3, zorder=4)
+    draw_distances(axes["c"], act)
+    handles = [
+        plt.Line2D([], [], color=MAP, lw=5, label="true drive"),
+        plt.Line2D([], [], color=QUERY, lw=1.2, label="trajectory"),
+        plt.Line2D([], [], color=RIGHT, lw=1.2, marker="o", markersize=3, label="loop closure, right"),
+        plt.Line2D([], [], color=WRONG, lw=1.2, marker="o", markersize=3, label="loop closure, wrong"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
+    figure.savefig(path)
+    plt.close(figure)
+    return path
+
+
+def draw_trajectory(axis: Axes, act: LoopAct, poses: np.ndarray, title: str) -> None:
+    axis.plot(*act.truth[:, :2, 3].T, color=MAP, lw=5, zorder=1)
+    axis.plot(*poses[:, :2, 3].T, color=QUERY, lw=1.2, zorder=3)
+    axis.plot(*poses[-1, :2, 3], color=QUERY, marker="s", markersize=6, zorder=5)
+    axis.annotate("end", poses[-1, :2, 3], xytext=(7, 5), textcoords="offset points", color=QUERY)
+    axis.set_title(title)
+    axis.set_aspect("equal")
+    axis.set_xlabel("metres")
+
+
+def draw_distances(axis: Axes, act: LoopAct) -> None:
+    way = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(act.truth[:, :3, 3], axis=0), axis=1)))
+    for poses, color, label in ((act.odometry, WRONG, "odometry alone"), (act.path, RIGHT, "with loop closures")):
+        axis.plot(way, metres_off(poses, act.truth), color=color, lw=1.6, label=label)
+    for closure in act.closures:
+        axis.plot(way[closure.second], 0, color=RIGHT if closure.is_right else WRONG, marker="|", markersize=9)
+    axis.set_title("distance from the truth; a tick where a loop was closed")
+    axis.set(xlabel="metres driven", ylabel="metres off", xlim=(0, way[-1]), ylim=(0, None))
+    axis.legend(frameon=False, loc="upper left")

@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from ..core.datatypes import Status
 from ..core.geometry import pose_from_vector
 from ..core.place_map import PlaceMap
 from .data import Moment
+
+if TYPE_CHECKING:
+    from .loops import LoopAct
 
 # Query sensor to map sensor, in the words of the VXP paper: 2D is the camera, 3D the LiDAR. Fused: both at once.
 MODES = {
@@ -62,26 +66,29 @@ class Answer:
 
 @dataclass(frozen=True)
 class DemoRun:
-    """Everything the report is made of. answers: those of all modes; summary: what summary.json holds."""
+    """Everything the report is made of. answers: those of all modes; summary: what summary.json holds; act: the second
+    one, None where it was left out."""
 
     place_map: PlaceMap
     moments: list[Moment]
     answers: list[Answer]
     summary: dict = field(default_factory=dict)
+    act: "LoopAct | None" = None
 
     def answers_of(self, mode: str) -> list[Answer]:
         return [answer for answer in self.answers if answer.mode == mode]
 
 
 class Recording:
-    """The recorder's file, read while it grows. answers, keyframes: its lines so far; diagnostics: status name -> the
-    newest line of it."""
+    """The recorder's file, read while it grows. answers, keyframes, closures: its lines so far; diagnostics: status
+    name -> the newest line of it."""
 
     def __init__(self, path: Path):
         self.path = path
         self.is_ready = False
         self.answers: list[dict] = []
         self.keyframes: list[dict] = []
+        self.closures: list[dict] = []
         self.diagnostics: dict[str, dict] = {}
         self._offset = 0
 
@@ -104,6 +111,8 @@ class Recording:
             self.answers.append(line)
         elif line["kind"] == "keyframe":
             self.keyframes.append(line)
+        elif line["kind"] == "closure":
+            self.closures.append(line)
         elif line["kind"] == "diagnostics":
             self.diagnostics[line["name"]] = line
 

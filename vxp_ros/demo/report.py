@@ -16,8 +16,8 @@ STAGES = (
     "end_to_end", "total", "convert", "image", "image_encoder", "points", "lidar_encoder", "search", "publish",
 )  # fmt: skip
 
-# Of the processes of a phase; the node is the mapper or the localizer.
-ROLES = ("node", "recorder", "player")
+# Of the processes of a phase; the node is the mapper, the localizer or the loop closer.
+ROLES = ("node", "graph", "recorder", "player")
 
 
 def write_report(run: DemoRun, pictures: Pictures, path: Path) -> None:

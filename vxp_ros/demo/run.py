@@ -1,69 +1,56 @@
-"""The demo from data to report: bags, a map made by the mapper node, five modes asked of the localizer node.
+"""The demo from data to report: bags, a map made by the mapper node, five modes asked of the localizer node, and a
+second act, in which a drive with loops is pulled straight.
 
 Every ROS part is a process of its own on real Fast DDS; this one only starts, watches and stops them, and imports no
-ROS. A run fails when a process dies, a frame is unaccounted for, or no candidate arrives.
+ROS. A run fails when a process dies, a frame is unaccounted for, or no candidate or closure arrives.
 """
 
-import logging
-import random
 import shutil
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
-
-import yaml
 
 from ..core.errors import VxpError
 from ..core.json_file import write_json
 from ..core.map_store import load_map, path_of_map
 from ..core.model_store import load_model
 from ..core.place_map import PlaceMap
-from ..core.resources import find_config
 from .controls import control_recalls
-from .data import DemoData, check_length, frame_rate, make_town, read_bags, rig_parameters
+from .data import (
+    DemoData,
+    check_length,
+    frame_rate,
+    make_loop_drive,
+    make_town,
+    read_bags,
+    read_moments,
+    rig_parameters,
+)
+from .loops import LoopAct, close_loops, missing_part
 from .pictures import draw_all
-from .processes import Child, Processes, interruptible
-from .record import MODES, DemoRun, Recording, Truth, make_answer, read_sent
+from .processes import Processes, interruptible
+from .record import MODES, DemoRun, Truth, make_answer
+from .replay import (
+    MAPPING_HZ,
+    MODEL,
+    QUERY_HZ,
+    REPLAY_TIMEOUT_S,
+    Workspace,
+    replay,
+    ros_environment,
+    write_parameters,
+)
 from .report import write_report
 from .summary import Replay, account, check, check_accounting, summarise
 
-logger = logging.getLogger(__name__)
-
-MODEL = "vxp_view"  # the shipped one
 MAP_NAME = "demo"
 MARKER = ".vxp_demo"
 # Everything that a run leaves in its folder; nothing else there is ever deleted.
-PARTS = ("town", "logs", "maps", "pictures", "mapper.yaml", "localizer.yaml", "report.html", "summary.json")
-REMAPPINGS = (
-    "image:=/camera/image_raw",
-    "image/compressed:=/camera/image_raw/compressed",
-    "camera_info:=/camera/camera_info",
-    "points:=/points",
-    "odom:=/odom",
+PARTS = (
+    *("town", "logs", "maps", "slam", "pictures", "report.html", "summary.json"),
+    *("mapper.yaml", "localizer.yaml", "loop_closer.yaml"),
 )
-# Frames per second that two cores can bear: the mapper describes each by both sensors, the localizer by one.
-MAPPING_HZ, QUERY_HZ = 2.0, 4.0
-SENSOR_TOPICS = ("/camera/image_raw", "/camera/image_raw/compressed", "/points")
 # The field's usual radius for places 5 m apart.
 RADIUS_M = 10.0
-START_TIMEOUT_S, REPLAY_TIMEOUT_S, SETTLE_TIMEOUT_S = 90.0, 180.0, 30.0
-
-
-@dataclass
-class Workspace:
-    """Where one run keeps its parts, and how long its phases took."""
-
-    out: Path
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        logger.info("%s ...", name)
-        start = time.monotonic()
-        yield
-        self.seconds[name] = time.monotonic() - start
 
 
 def run_demo(out: Path, bags: tuple[Path, Path] | None = None, radius_m: float = RADIUS_M) -> dict:
@@ -88,8 +75,10 @@ def run_demo(out: Path, bags: tuple[Path, Path] | None = None, radius_m: float =
             check_accounting({mapping.name: account(mapping)})
             place_map = load_map(path_of_map(out / "maps", MAP_NAME))
             replays = [mapping, *(localize(space, processes, data, mode) for mode in MODES)]
+            left_out = "it drives the synthetic town" if bags else missing_part()
+            act = None if left_out else second_act(space, processes)
         with space.phase("report"):
-            return report(space, model_id, data, place_map, replays, radius_m)
+            return report(space, model_id, data, place_map, replays, radius_m, act, left_out)
 
 
 def prepare_folder(out: Path, bags: Iterable[Path] = ()) -> Path:
@@ -114,29 +103,6 @@ def prepare_folder(out: Path, bags: Iterable[Path] = ()) -> Path:
     return out
 
 
-def ros_environment(out: Path) -> dict[str, str]:
-    """A graph of our own on this host, with room for clouds in shared memory."""
-    return {
-        "ROS_DOMAIN_ID": str(random.SystemRandom().randint(0, 101)),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "FASTDDS_DEFAULT_PROFILES_FILE": str(find_config("fastdds_large_data.xml")),
-        "ROS_LOG_DIR": str(out / "logs" / "ros"),
-    }
-
-
-def write_parameters(space: Workspace, node: str, rig: dict) -> None:
-    """A YAML file for the mapper or the localizer: everything in its bag is wanted, from the rig that recorded it."""
-    parameters = {
-        "use_sim_time": True,
-        "model.weights": MODEL,
-        "map.root": str(space.out / "maps"),
-        "input.max_rate": 0.0,
-        "qos.sensor_depth": 10,  # as in the bag: a node that is kept from the CPU for 2 s loses nothing
-        **rig,
-    }
-    (space.out / f"{node}.yaml").write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
-
-
 def build_map(space: Workspace, processes: Processes, data: DemoData) -> Replay:
     """Replay the first bag to the mapper, which saves its map when it is interrupted."""
     arguments = [f"keyframe.save_as:={MAP_NAME}", "keyframe.min_travel:=0.0"]
@@ -156,43 +122,28 @@ def localize(space: Workspace, processes: Processes, data: DemoData, mode: str) 
         return replay(space, processes, mode, "localizer", data.query_bag, arguments, rate)
 
 
-def replay(
-    space: Workspace, processes: Processes, name: str, node: str, bag: Path, arguments: list[str], rate: float
-) -> Replay:
-    """Start node, recorder and player, wait until every frame has become an answer or a drop, stop them in order."""
-    log = space.out / "logs"
-    recording, sent_log = Recording(log / f"{name}.answers.jsonl"), log / f"{name}.sent.csv"
-    running = start_node(space, processes, name, node, arguments)
-    recorder = processes.start(
-        f"{name}.recorder", "vxp_ros.ros.recorder", f"vxp_{node}", "--out", recording.path, "--ros-args"
-    )
-    processes.wait_until(lambda: recording.update().is_ready, START_TIMEOUT_S, f"the {node} to come up")
-    player = processes.start(
-        f"{name}.player", "vxp_ros.ros.bag_player", bag, "--rate", f"{rate:.3f}", "--clock", "100",
-        "--wait-for-subscribers", "--log", sent_log,
-    )  # fmt: skip
-    processes.finish(player, REPLAY_TIMEOUT_S)
-    result = Replay(name, f"vxp_{node}", read_sent(sent_log, SENSOR_TOPICS), recording, [running, recorder, player])
-    processes.poll(result.is_settled, SETTLE_TIMEOUT_S)  # if it never settles, the check of the summary says so
-    processes.stop_well(running)
-    recording.update()
-    processes.stop_well(recorder)
-    return result
-
-
-def start_node(space: Workspace, processes: Processes, name: str, node: str, arguments: list[str]) -> Child:
-    parameters = [text for argument in arguments for text in ("-p", argument)]
-    remappings = [text for remapping in REMAPPINGS for text in ("-r", remapping)]
-    return processes.start(
-        f"{name}.{node}", f"vxp_ros.ros.{node}", "--autostart", "--ros-args", "--params-file",
-        space.out / f"{node}.yaml", *parameters, *remappings,
-    )  # fmt: skip
+def second_act(space: Workspace, processes: Processes) -> LoopAct:
+    """A drive with loops through the same town."""
+    with space.phase("loop drive"):
+        bag = make_loop_drive(space.out / "town")
+        moments = read_moments(bag)
+        check_length(bag, moments, MAPPING_HZ, REPLAY_TIMEOUT_S)
+        write_parameters(space, "loop_closer", rig_parameters(bag, moments[0]))
+    return close_loops(space, processes, bag, moments)
 
 
 def report(
-    space: Workspace, model_id: str, data: DemoData, place_map: PlaceMap, replays: list[Replay], radius_m: float
+    space: Workspace,
+    model_id: str,
+    data: DemoData,
+    place_map: PlaceMap,
+    replays: list[Replay],
+    radius_m: float,
+    act: LoopAct | None,
+    left_out: str,
 ) -> dict:
-    """Numbers first, so that they are there to look at even when the run turns out to be a failure."""
+    """Numbers first, so that they are there to look at even when the run turns out to be a failure. left_out: why there
+    is no second act."""
     poses = {moment.stamp_ns: moment.T_map_base for moment in data.queries}
     truth = Truth(poses, place_map.poses[:, :3, 3], radius_m)
     answers = [
@@ -201,9 +152,11 @@ def report(
         for line in result.recording.answers
     ]
     controls = control_recalls(data.queries, data.places, MODEL, radius_m)
-    summary = summarise(model_id, place_map, data, replays, answers, controls, radius_m, space.seconds)
+    loops = act.numbers() if act else {"left_out": left_out}
+    replays = [*replays, act.replay] if act else replays
+    summary = summarise(model_id, place_map, data, replays, answers, controls, radius_m, space.seconds, loops)
     write_json(space.out / "summary.json", summary)
     check(summary)
-    run = DemoRun(place_map, data.queries, answers, summary)
+    run = DemoRun(place_map, data.queries, answers, summary, act)
     write_report(run, draw_all(run, space.out / "pictures"), space.out / "report.html")
     return summary

@@ -29,7 +29,8 @@ CAVEATS = (
 
 @dataclass(frozen=True)
 class Replay:
-    """One bag played to one node. name: "mapping" or the mode. sent: {stamp_ns: monotonic_ns} of the frames."""
+    """One bag played to one node. name: of the phase, for the localizer its mode. sent: {stamp_ns: monotonic_ns} of
+    the frames."""
 
     name: str
     node: str
@@ -56,12 +57,16 @@ def summarise(
     controls: dict,
     radius_m: float,
     seconds: dict[str, float],
+    loops: dict,
 ) -> dict:
-    """All numbers of a run; nothing is judged here. replays: the mapping first, then one per mode."""
+    """All numbers of a run; nothing is judged here. replays: the mapping, one per mode, and the loop closing where
+    there was one, whose own numbers are `loops`."""
     by_mode = {mode: [answer for answer in answers if answer.mode == mode] for mode in MODES}
     rows = {replay.name: account(replay) for replay in replays}
     latency = {
-        replay.name: {"end_to_end": end_to_end(by_mode[replay.name]), **stages(replay)} for replay in replays[1:]
+        replay.name: {"end_to_end": end_to_end(by_mode[replay.name]), **stages(replay)}
+        for replay in replays
+        if replay.name in MODES
     }
     positions = place_map.poses[:, :3, 3]
     return {
@@ -69,7 +74,10 @@ def summarise(
         "model": model_id,
         "map": place_map.map_id,
         "map_places": len(place_map),
-        "frames_sent": {"map": len(replays[0].sent), "query": sum(len(replay.sent) for replay in replays[1:])},
+        "frames_sent": {
+            "map": len(replays[0].sent),
+            "query": sum(len(replay.sent) for replay in replays if replay.name in MODES),
+        },
         "queries_answered": sum(answer.place is not None for answer in answers),
         "candidates": sum(answer.candidates for answer in answers),
         "recall_at_1": {
@@ -86,6 +94,7 @@ def summarise(
             "shuffled_map": {mode: shuffled_map_recall(given, positions) for mode, given in by_mode.items()},
         },
         "chance": controls["chance"],
+        "loops": loops,
         "accounting": rows,
         "balanced": all(row["balanced"] for row in rows.values()),
         "dropped": dict(sum((Counter(row["dropped"]) for row in rows.values()), Counter())),
@@ -100,7 +109,7 @@ def summarise(
             "query_frames": len(data.queries),
             "recorded_hz": frame_rate(data.queries),
         },
-        "replay_hz": replay_rate(replays[-1]),
+        "replay_hz": replay_rate(replays[len(MODES)]),
         "caveats": list(CAVEATS),
         "versions": versions(),
     }
@@ -116,7 +125,7 @@ def account(replay: Replay) -> dict:
     sync = replay.values("sync")
     row = {"sent": len(replay.sent), **counts(sync, "frames_")}
     sensors = {sensor: counts(replay.values(sensor)) for sensor in SENSORS}
-    results = replay.recording.keyframes if replay.name == "mapping" else replay.recording.answers
+    results = replay.recording.answers if replay.node == "vxp_localizer" else replay.recording.keyframes
     refused = sum(line.get("status") == Status.BAD_INPUT for line in results)  # answered, and counted as dropped
     row["lost"] = row["sent"] - min(row["received"], *(entry["received"] for entry in sensors.values()))
     row |= {"answers": len(results), "refused": refused, "answered": len(results) - refused, "sensors": sensors}
@@ -223,6 +232,8 @@ def check(summary: dict) -> None:
     silent = [mode for mode in MODES if not summary["latency_ms_by_mode"][mode]["end_to_end"]["p50"] > 0]
     if not summary["candidates"] or silent:
         raise VxpError(f"demo failed: no candidate arrived in {', '.join(silent) or 'any mode'}; see logs/")
+    if summary["loops"].get("closures") == 0:
+        raise VxpError("demo failed: no loop closure arrived; see logs/")
 
 
 def check_accounting(rows: dict[str, dict]) -> None:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 from visualization_msgs.msg import MarkerArray
 
 from vxp_ros.msg import LoopClosure as LoopClosureMsg
@@ -13,7 +14,7 @@ from ..core.config import FrameSettings, LoopCloserSettings
 from ..core.datatypes import LoopClosure, Place
 from ..core.errors import ModelError
 from ..core.loops import LoopFinder
-from ..core.registration import missing_library
+from ..core.registration import Registration, missing_library
 from ..core.registration_process import RegistrationProcess
 from .mapper import Mapper
 from .publishers import closure_message, closures_marker
@@ -62,7 +63,12 @@ class LoopCloser(Mapper):
         with self._lock:
             super().start_map()
             self.finder = LoopFinder(
-                self.place_map, settings.match, settings.verify, settings.loop, self.registration.register
+                self.place_map,
+                settings.match,
+                settings.verify,
+                settings.loop,
+                self.encoder.calibration,
+                self._register,
             )
             self.published: dict[tuple[int, int], LoopClosure] = {}
             self.counts, self.last_closure = Counter(), 0.0
@@ -94,6 +100,7 @@ class LoopCloser(Mapper):
         start, (finder, place_id) = time.monotonic(), task
         if finder is not self.finder:  # the map was cleared
             return
+        before = self.counts["registrations"]
         try:
             changes = finder.find(place_id)
         except ModelError as problem:
@@ -106,7 +113,12 @@ class LoopCloser(Mapper):
             is_wanted = finder is self.finder and self.state == "active"
             for change in changes if is_wanted else ():
                 self._publish(change)
-        self._rest(time.monotonic() - start)
+        if self.counts["registrations"] > before:
+            self._rest(time.monotonic() - start)
+
+    def _register(self, source: np.ndarray, target: np.ndarray, **guess: np.ndarray) -> Registration:
+        self.counts["registrations"] += 1
+        return self.registration.register(source, target, **guess)
 
     def _publish(self, closure: LoopClosure) -> None:
         self.closures.publish(closure_message(closure, self.settings.frames))

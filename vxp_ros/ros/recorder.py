@@ -1,10 +1,10 @@
-"""Writes what a node of ours says as JSON lines: answers, keyframes and diagnostics, each with the time of its receipt.
+"""Writes what a node of ours says as JSON lines: answers, keyframes, closures and diagnostics, and when they came.
 
     python -m vxp_ros.ros.recorder vxp_localizer --out answers.jsonl
 
 Every line has `kind` and `monotonic_ns` (time.monotonic_ns, one clock for all processes of a host). Kinds: "ready" (the
-node's publishers are matched: nothing is lost from now on), "answer" (PlaceCandidates), "keyframe", "diagnostics" (one
-line per status).
+node's publishers are matched: nothing is lost from now on), "answer" (PlaceCandidates), "keyframe", "closure",
+"diagnostics" (one line per status).
 """
 
 import argparse
@@ -19,7 +19,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
-from vxp_ros.msg import Keyframe, PlaceCandidates
+from vxp_ros.msg import Keyframe, LoopClosure, PlaceCandidates
 
 from ..core.geometry import pose_to_vector
 from .conversions import stamp_to_ns, to_matrix
@@ -27,7 +27,8 @@ from .qos import latched_qos, result_qos
 
 
 class Recorder(Node):
-    """Subscribes to `~/candidates` and `~/keyframes` of the node `name`, and to /diagnostics; writes to `file`."""
+    """Subscribes to `~/candidates`, `~/keyframes` and `~/loop_closures` of the node `name`, and to /diagnostics; writes
+    to `file`."""
 
     def __init__(self, name: str, file):
         super().__init__("vxp_recorder", enable_rosout=False)
@@ -35,6 +36,7 @@ class Recorder(Node):
         self._subscriptions_of_node = [
             self.create_subscription(PlaceCandidates, f"/{name}/candidates", self._on_answer, result_qos(100)),
             self.create_subscription(Keyframe, f"/{name}/keyframes", self._on_keyframe, latched_qos(1000)),
+            self.create_subscription(LoopClosure, f"/{name}/loop_closures", self._on_closure, result_qos(100)),
         ]
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, result_qos(100))
         self._wait = self.create_timer(0.05, self._look_for_publishers)
@@ -61,6 +63,10 @@ class Recorder(Node):
     def _on_keyframe(self, msg: Keyframe) -> None:
         pose = pose_to_vector(to_matrix(msg.pose))
         self._write("keyframe", stamp_ns=stamp_to_ns(msg.header.stamp), id=msg.id, pose=pose)
+
+    def _on_closure(self, msg: LoopClosure) -> None:
+        pose = pose_to_vector(to_matrix(msg.transform.pose))
+        self._write("closure", from_id=msg.from_id, to_id=msg.to_id, pose=pose, is_retracted=msg.retract)
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:
