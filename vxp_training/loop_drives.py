@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoopDrive:
-    """The keyframes of one drive. truth: [N, 4, 4] T_world_base."""
+    """The keyframes of one drive. truth: [N, 4, 4] T_world_base. rear: of each the descriptor of the view backwards."""
 
     name: str
     places: tuple[Place, ...]
     truth: np.ndarray
     models: dict[str, str]
     calibration: Calibration
+    rear: tuple[np.ndarray | None, ...]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -42,9 +43,12 @@ class LoopDrive:
 def describe_drive(encoder: Encoder, name: str, frames: Iterable[Frame], truth: np.ndarray) -> LoopDrive:
     """Every frame as a keyframe. Raises BadInput on a frame that nothing can be made of."""
     recognizer, keyframe = PlaceRecognizer(encoder), KeyframeSettings(thumbnail_width=0)
-    places = [recognizer.make_place(frame, T, keyframe) for frame, T in zip(frames, truth, strict=True)]
+    places, rear = [], []
+    for frame, T in zip(frames, truth, strict=True):
+        places.append(recognizer.make_place(frame, T, keyframe))
+        rear.append(recognizer.describe_rear(frame))
     models = dict.fromkeys(encoder.modalities, encoder.model_id)
-    return LoopDrive(name, tuple(places), np.asarray(truth), models, encoder.calibration)
+    return LoopDrive(name, tuple(places), np.asarray(truth), models, encoder.calibration, tuple(rear))
 
 
 def town_drive(encoder: Encoder, days: "TownDays", drive: str, bar: Callable = lambda rows: rows) -> LoopDrive:

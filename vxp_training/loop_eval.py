@@ -24,7 +24,7 @@ def evaluate_loops(drive: LoopDrive, memory: Memory, bar: Callable = lambda rows
     """Numbers of one drive, with odometry that is exact: candidates alone, and the closures that are published."""
     finder = loop_finder(drive, drive.truth, memory)
     near = [has_loop(drive, finder, row) for row in range(len(drive))]
-    told = [closure for row in bar(range(len(drive))) for closure in finder.find(row)]
+    told = [closure for row in bar(range(len(drive))) for closure in finder.find(row, drive.rear[row])]
     return {
         "drive": drive.name,
         "keyframes": len(drive),
@@ -110,7 +110,7 @@ def evaluate_slam(drive: LoopDrive, memory: Memory, seeds: Sequence[int], drift:
 def slam_row(drive: LoopDrive, memory: Memory, seed: int, drift: float) -> dict:
     odometry = drive.truth[0] @ drifted(drive.truth, [seed], drift)
     finder = loop_finder(drive, odometry, memory)
-    told = [closure for row in range(len(drive)) for closure in finder.find(row)]
+    told = [closure for row in range(len(drive)) for closure in finder.find(row, drive.rear[row])]
     closures = standing(told)
     spoilt = with_random_ones(closures, np.random.default_rng(seed))
     straightened = optimised(drive, odometry, closures)

@@ -119,6 +119,25 @@ def test_after_a_closure_old_places_need_not_be_recognised(clouds, follow, monke
 
 
 @needs_libraries
+@pytest.mark.parametrize(("rear", "heading", "found"), [("home", np.pi, 2), (None, np.pi, 0), ("home", 0.0, 0)])
+def test_a_street_driven_the_other_way_is_recognised_by_the_view_backwards(clouds, rear, heading, found):
+    """Odometry is too bad to expect a place, and right about the heading."""
+    home, back = block(0), [pose(3, -1, heading), pose(1, -1, heading)]
+    path = road(
+        *(place(T, i, "home", cloud) for i, (T, cloud) in enumerate(zip(HOME, clouds["home"], strict=True))),
+        *(place(T, 20 * (i + 1), "away", c) for i, (T, c) in enumerate(zip(AROUND, clouds["around"], strict=True))),
+        *(place(T, 90 + i, "away", scan(home, T, 40 + i)) for i, T in enumerate(back)),
+    )
+    finder = LoopFinder(path, RECOGNISED, loop=LoopSettings(drift=0.2))
+    vector = None if rear is None else np.array(LOOKS[rear], np.float32)
+    told = [closure for place_id in range(7) for closure in finder.find(place_id, vector if place_id > 4 else None)]
+    assert len(told) == found
+    for closure in told:
+        truth = invert(HOME[closure.from_id]) @ back[closure.to_id - 5]
+        assert np.allclose(closure.T_from_to, truth, atol=0.1)
+
+
+@needs_libraries
 def test_where_the_old_place_must_be_another_one_is_refused(clouds):
     finder = LoopFinder(with_unlike_place(clouds, number=7), RECOGNISED)
     assert sum(len(finder.find(place_id)) for place_id in range(7)) == 2

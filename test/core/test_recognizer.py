@@ -10,8 +10,9 @@ from vxp_ros.core.calibration import Calibration, PairCalibration
 from vxp_ros.core.config import KeyframeSettings, MatchSettings
 from vxp_ros.core.datatypes import Camera, Descriptor, Frame, Image, Status
 from vxp_ros.core.errors import BadInput
+from vxp_ros.core.geometry import make_transform, rotation_z, transform_points
 from vxp_ros.core.place_map import PlaceMap
-from vxp_ros.core.recognizer import PlaceRecognizer, small_cloud, thumbnail
+from vxp_ros.core.recognizer import PlaceRecognizer, small_cloud, thumbnail, turned_round
 
 MODEL = "mean-0123456789ab"
 
@@ -300,3 +301,22 @@ def test_the_thumbnail_is_a_small_jpeg_in_the_right_colours():
     assert thumbnail(None, 30) == b""
     assert thumbnail(Image(pixels), 0) == b""
     assert cv2.imdecode(np.frombuffer(thumbnail(Image(pixels[:1]), 2), np.uint8), cv2.IMREAD_COLOR).shape == (1, 2, 3)
+
+
+@pytest.mark.parametrize("T_base_lidar", [None, make_transform(rotation_z(0.4), np.array([1.0, 0.2, 1.8]))])
+def test_turned_round_what_lay_behind_lies_ahead(T_base_lidar):
+    frame = replace(
+        frame_at(0), points=np.array([[5, 1, -1, 0.5], [-3, 2, 0, 0.1]], np.float32), T_base_lidar=T_base_lidar
+    )
+    before, turned = frame.points.copy(), turned_round(frame)
+    T = np.eye(4) if T_base_lidar is None else T_base_lidar
+    in_base, turned_in_base = (transform_points(T, entry.points[:, :3]) for entry in (frame, turned))
+    assert np.allclose(turned_in_base, in_base * [-1, -1, 1], atol=1e-5)
+    assert np.array_equal(turned.points[:, 3], before[:, 3]) and np.array_equal(frame.points, before)
+
+
+def test_the_view_backwards_is_described_by_the_points_where_there_are_any():
+    frame = frame_at(0)
+    assert np.allclose(PlaceRecognizer(MeanEncoder("lidar")).describe_rear(frame), [-9, 0])
+    assert PlaceRecognizer(MeanEncoder("camera")).describe_rear(frame) is None
+    assert PlaceRecognizer(MeanEncoder("lidar")).describe_rear(frame_at(0, points=False)) is None

@@ -46,7 +46,7 @@ def drive() -> LoopDrive:
         look = np.array([np.cos(angle), np.sin(angle)], np.float32)
         places.append(Place(number * 5 * SECOND, np.eye(4), {"lidar": look}, cloud=cloud))
     truth = np.array([pose(*entry) for entry in ROUND])
-    return LoopDrive("round", tuple(places), truth, {"lidar": "test"}, Calibration())
+    return LoopDrive("round", tuple(places), truth, {"lidar": "test"}, Calibration(), (None,) * len(places))
 
 
 @pytest.fixture(scope="module")

@@ -189,6 +189,9 @@ class LoopSettings:
         0.0,
         1.0,
     )
+    reverse: bool = setting(
+        True, "recognise streets driven the other way too, by the LiDAR turned round: describes each keyframe once more"
+    )
     follow: float = setting(
         20.0,
         "metres of odometry from a published closure, at most, that give a first guess of the next one's pose",

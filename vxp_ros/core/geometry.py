@@ -2,6 +2,8 @@
 
 import numpy as np
 
+HALF_TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # about z
+
 
 def make_transform(R: np.ndarray, t: np.ndarray) -> np.ndarray:
     """[4, 4] from a rotation [3, 3] and a translation [3]."""

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+
 from .calibration import Calibration
 from .candidates import find_candidates, with_probabilities
 from .config import LoopSettings, MatchSettings, VerifySettings
@@ -57,15 +59,18 @@ class LoopFinder:
         self.match, self.verify, self.loop = match, verify, loop
         self.consensus.settings = loop
 
-    def find(self, place_id: int) -> list[LoopClosure]:
+    def find(self, place_id: int, rear: np.ndarray | None = None) -> list[LoopClosure]:
         """What to tell SLAM after this place: closures that are now believed, of this place and of those before, and
-        retractions of earlier ones. Raises ModelError when the registration libraries are missing."""
-        closure = self.close(place_id)
+        retractions of earlier ones. rear: [D], of the view backwards, as `describe_rear` makes it; None: streets that
+        are driven the other way are not recognised. Raises ModelError when the registration libraries are missing."""
+        closure = self.close(place_id, rear)
         return [] if closure is None else self.consensus.add(closure)
 
-    def close(self, place_id: int) -> LoopClosure | None:
+    def close(self, place_id: int, rear: np.ndarray | None = None) -> LoopClosure | None:
         """The closure from this place alone, that clouds and odometry bear out; None without one."""
         closure = self.revisit(place_id) or self.recognize(place_id)
+        if closure is None and rear is not None:
+            closure = self._closure(place_id, self.opposite(place_id, rear)[:1], self._register)
         return closure if closure and self.path.is_plausible(closure, self.loop) else None
 
     def recognize(self, place_id: int) -> LoopClosure | None:
@@ -93,6 +98,15 @@ class LoopFinder:
         old = self.path.old_places(place_id, self.loop)
         alike = (entry for entry in self._compared(place_id, old) if entry.distance <= self.match.max_distance)
         return [entry for entry in alike if self.path.may_meet(entry.place_id, place_id, self.loop)]
+
+    def opposite(self, place_id: int, rear: np.ndarray) -> list[Candidate]:
+        """As `candidates`, by the view backwards among the places that were passed in the other direction."""
+        old = self.path.old_places(place_id, self.loop)
+        if not old or "lidar" not in self.place_map.modalities:
+            return []
+        found = find_candidates(self.place_map, rear, "lidar", replace(self.match, top_k=POOL), among=old)
+        return [entry for entry in found if self.path.may_meet(entry.place_id, place_id, self.loop)
+                and self.path.is_opposite(entry.place_id, place_id)]  # fmt: skip
 
     def _compared(self, place_id: int, old: range) -> tuple[Candidate, ...]:
         """The most similar of the old places."""

@@ -82,6 +82,10 @@ class OdometryPath:
         T, metres = self.between(old, new)
         return bool(np.linalg.norm(T[:3, 3]) <= REACH + 3 * position_sigma(metres, settings))
 
+    def is_opposite(self, old: int, new: int) -> bool:
+        """Whether the headings differ by more than 90 degrees."""
+        return bool(self.pose(old)[:2, 0] @ self.pose(new)[:2, 0] < 0)
+
     def is_plausible(self, closure: LoopClosure, settings: LoopSettings) -> bool:
         """Whether odometry, with the error it may have, allows the closure."""
         T, metres = self.between(closure.from_id, closure.to_id)

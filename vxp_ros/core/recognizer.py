@@ -1,5 +1,7 @@
 """The middle of the design's picture: frame in, descriptor, search, answer out. All that localizes calls this."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -8,7 +10,7 @@ from .config import MAX_POINTS, KeyframeSettings, MatchSettings
 from .datatypes import Frame, Image, Modality, Place, Recognition, Status
 from .encoder import Encoder, first_image
 from .errors import BadInput, MapError
-from .geometry import transform_points
+from .geometry import HALF_TURN, invert, transform_points
 from .place_map import PlaceMap
 from .preprocessing.pointcloud import limit, thin
 from .preprocessing.views import is_blank
@@ -86,6 +88,16 @@ class PlaceRecognizer:
             return others[0]
         raise MapError(f"the map holds {' and '.join(place_map.modalities) or 'no'} descriptors, but none by {wanted}")
 
+    def describe_rear(self, frame: Frame) -> np.ndarray | None:
+        """[D] float32: the LiDAR's descriptor of the view backwards, which resembles that of a place where the street
+        was driven in the other direction. None without points there, or for a model that does not describe points."""
+        if frame.points is None or "lidar" not in self.encoder.modalities:
+            return None
+        try:
+            return self.encoder.describe(turned_round(frame), "lidar").vector
+        except BadInput:
+            return None
+
     def make_place(self, frame: Frame, T_map_base: np.ndarray, keyframe: KeyframeSettings, drive: int = 0) -> Place:
         """A place for a map, with a descriptor of every sensor that the frame and the model share.
 
@@ -101,6 +113,14 @@ class PlaceRecognizer:
             cloud=small_cloud(frame, keyframe.cloud_voxel),
             thumbnail=thumbnail(first_image(frame), keyframe.thumbnail_width),
         )
+
+
+def turned_round(frame: Frame) -> Frame:
+    """The frame with its points turned by 180 degrees about the base's z axis: what lay behind lies ahead."""
+    T_lidar_base = np.eye(4) if frame.T_base_lidar is None else invert(frame.T_base_lidar)
+    points = frame.points.copy()
+    points[:, :3] = transform_points(T_lidar_base @ HALF_TURN @ invert(T_lidar_base), points[:, :3])
+    return replace(frame, points=points)
 
 
 def has(frame: Frame, modality: Modality) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .config import RegistrationSettings
 from .errors import BadInput, ModelError
-from .geometry import make_transform, rotation_z
+from .geometry import HALF_TURN
 from .gicp import Alignment, Surfaces, load_small_gicp, refine, surfaces
 from .global_matching import load_kiss_matcher, match_globally
 from .preprocessing.pointcloud import limit, thin
@@ -25,7 +25,6 @@ FLIP_REACHES, FLIP_ITERATIONS = (3.0, 1.0), 10  # a wrong turn never settles, an
 # each point's covariance along its surface, and says nothing about the pose.
 NO_HOLD = 1.5
 LEAST_INFORMATION = 1.0
-HALF_TURN = make_transform(rotation_z(np.pi), np.zeros(3))
 
 
 @dataclass(frozen=True)

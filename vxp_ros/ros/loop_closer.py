@@ -11,7 +11,7 @@ from visualization_msgs.msg import MarkerArray
 from vxp_ros.msg import LoopClosure as LoopClosureMsg
 
 from ..core.config import FrameSettings, LoopCloserSettings
-from ..core.datatypes import LoopClosure, Place
+from ..core.datatypes import Frame, LoopClosure, Place
 from ..core.errors import ModelError
 from ..core.loops import LoopFinder
 from ..core.registration import Registration, missing_library
@@ -91,18 +91,19 @@ class LoopCloser(Mapper):
 
     # A keyframe's way: on the worker's thread into the map, from there on the closing thread
 
-    def tell(self, place_id: int, place: Place) -> None:
-        super().tell(place_id, place)
+    def tell(self, place_id: int, place: Place, frame: Frame) -> None:
+        super().tell(place_id, place, frame)
         if self.settings.verify.enable:
-            self.closing.submit((self.finder, place_id))
+            rear = self.recognizer.describe_rear(frame) if self.settings.loop.reverse else None
+            self.closing.submit((self.finder, place_id, rear))
 
-    def _look_back(self, task: tuple[LoopFinder, int]) -> None:
-        start, (finder, place_id) = time.monotonic(), task
+    def _look_back(self, task: tuple[LoopFinder, int, np.ndarray | None]) -> None:
+        start, (finder, place_id, rear) = time.monotonic(), task
         if finder is not self.finder:  # the map was cleared
             return
         before = self.counts["registrations"]
         try:
-            changes = finder.find(place_id)
+            changes = finder.find(place_id, rear)
         except ModelError as problem:
             self.counts["failed"] += 1
             if not self._is_over.is_set():

@@ -11,7 +11,7 @@ from vxp_ros.msg import Keyframe
 from vxp_ros.srv import SaveMap
 
 from ..core.config import FrameSettings, MapperSettings
-from ..core.datatypes import Place
+from ..core.datatypes import Frame, Place
 from ..core.errors import BadInput, MapError, VxpError
 from ..core.keyframes import is_keyframe
 from ..core.map_store import SavedMap, path_of_map, save_map
@@ -117,15 +117,15 @@ class Mapper(SensorNode):
             self.warn("bad_place", f"place refused: {problem}")
             return "bad_place"
         with watch.stage("publish"):
-            self.tell(place_id, place)
+            self.tell(place_id, place, frame)
         self.last_pose = T_map_base if drive == self.drive else None
         self.last_added = time.monotonic()
         self.unsaved, self.is_kept = self.unsaved + 1, False
         self.timings.add({**watch.stage_ms, "total": 1000 * (time.perf_counter() - start)})
         return ""
 
-    def tell(self, place_id: int, place: Place) -> None:
-        """Of a place that the map has just got."""
+    def tell(self, place_id: int, place: Place, frame: Frame) -> None:
+        """Of a place that the map has just got, and what it was made of."""
         self.keyframes.publish(keyframe_message(place_id, place, self.encoder.model_id, self.pose_frames))
 
     def _on_reset(self) -> None:
