@@ -226,7 +226,7 @@ class NodeProcess:
     def wait(self, timeout: float) -> int:
         return self.process.wait(timeout)
 
-    def stop(self, number: int = signal.SIGINT, timeout: float = 10.0) -> int:
+    def stop(self, number: int = signal.SIGINT, timeout: float = 30.0) -> int:
         """The exit code; the process is dead afterwards in any case."""
         try:
             if self.is_alive():

@@ -123,7 +123,7 @@ def test_mutated_messages_are_counted_and_harm_nothing(ros, robot, model, map_ro
     arguments += ["-p", f"input.image_transport:={transport}", "-p", "input.max_rate:=0", "-p", "input.max_age:=60"]
     process = NodeProcess("localizer", *arguments, "-p", "qos.sensor_depth:=100")
     try:
-        robot.meet(30)
+        robot.meet(120)
         attacker.show(1)
         assert attacker.attack(mutants, process.is_alive) == mutants, process.output()[-3000:]
         loaded = robot.call(LoadMap, "/vxp_localizer/load_map", LoadMap.Request(name="town"))

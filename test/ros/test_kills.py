@@ -16,6 +16,7 @@ from vxp_ros.msg import Keyframe, PlaceCandidates
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 OK = 0
+PATIENCE_S = 240  # the record has the seconds; a computer with other work takes a minute to load torch
 
 
 class Respawning:
@@ -56,12 +57,13 @@ def work_for(robot, seconds) -> None:
         robot.spin(0.1)
 
 
-def test_a_killed_localizer_comes_back(ros, robot, model, map_root, count, record_property):
+@pytest.mark.parametrize("seed", range(5))
+def test_a_killed_localizer_comes_back(ros, robot, model, map_root, seed, count, record_property):
     """Killed at random moments, while starting up too."""
-    kills, rng, seconds = count(2, 50), random.Random(11), []
+    kills, rng, seconds = count(1, 10), random.Random(seed), []
     node = Respawning(robot, model, map_root)
     try:
-        assert node.seconds_to_ok(1, 60) is not None, node.process.output()
+        assert node.seconds_to_ok(1, PATIENCE_S) is not None, node.process.output()
         for kill in range(kills):
             work_for(robot, rng.uniform(0.0, 1.0))
             node.kill()
@@ -70,7 +72,7 @@ def test_a_killed_localizer_comes_back(ros, robot, model, map_root, count, recor
                 robot.spin(rng.uniform(0.0, 2.0))
                 node.kill()
                 node.start()
-            seconds.append(node.seconds_to_ok(kill % 4, 60))
+            seconds.append(node.seconds_to_ok(kill % 4, PATIENCE_S))
             assert seconds[-1] is not None, node.process.output()
         record_property("kills that it came back from", f"{len(seconds)} of {kills}")
         record_property(
@@ -151,17 +153,17 @@ def test_any_node_may_be_killed_at_work(ros, robot, model, map_root, tmp_path, c
     fleet = Fleet(robot, model, map_root, tmp_path / "maps")
     names = set(TOPICS)
     try:
-        assert fleet.working(names, 90) == names
+        assert fleet.working(names, PATIENCE_S) == names
         for victim in sorted(names) * rounds:
             fleet.drive(rng.uniform(0.0, 1.0))
             fleet.processes[victim].stop(signal.SIGKILL)
             robot.spin(0.5)  # what it had sent
             others = names - {victim} - ({"pose_graph"} if victim == "loop_closer" else set())
-            assert fleet.working(others, 20) == others, (victim, "killed")
+            assert fleet.working(others, 60) == others, (victim, "killed")
             assert fleet.working({victim}, 1.0) == set()
             begin = time.monotonic()
             fleet.processes[victim] = fleet.make(victim)
-            assert fleet.working(names, 60) == names, (victim, "back", fleet.processes[victim].output()[-2000:])
+            assert fleet.working(names, PATIENCE_S) == names, (victim, "back", fleet.processes[victim].output()[-2000:])
             back.append(time.monotonic() - begin)
         record_property("kills", len(back))
         record_property("seconds until all work again, most", round(max(back), 1))

@@ -1,0 +1,186 @@
+"""A robot and a localizer in two network namespaces, and a wire between them that is cut, loses and delays packets.
+
+Skipped, with the reason, where there is no such wire to be had.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from live_rig import EXTRINSICS
+from wire import Wire, why_no_wire
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+HERE = Path(__file__).parent
+PROFILES = HERE.parents[1] / "config"
+SHIPPED, LOSSY = "fastdds_large_data.xml", "fastdds_lossy_network.xml"
+SHARED_MEMORY = f"{10 * ' '}<transport_id>shm_large</transport_id>\n"  # in the list of the transports to use
+# The naive control: takes silence for the end.
+NAIVE_NODE = """
+import sys, time
+import rclpy
+from sensor_msgs.msg import PointCloud2
+
+rclpy.init()
+node, heard = rclpy.create_node("naive"), []
+node.create_subscription(PointCloud2, "points", lambda message: heard.append(time.monotonic()), 5)
+while not heard or time.monotonic() - heard[-1] < 3:
+    rclpy.spin_once(node, timeout_sec=0.5)
+sys.exit("no data for 3 s")
+"""
+
+
+class Pair:
+    """The robot at one end, a node at the other."""
+
+    def __init__(self, wire: Wire, node_command: list[str], folder: Path, profile: str):
+        path = folder / profile
+        # The namespaces are those of one computer, whose shared memory would be a way past the wire.
+        path.write_text((PROFILES / profile).read_text().replace(SHARED_MEMORY, ""))
+        self.environment = {
+            **os.environ,
+            "FASTDDS_DEFAULT_PROFILES_FILE": str(path),
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET",
+            "PYTHONPATH": f"{HERE}:{os.environ.get('PYTHONPATH', '')}",
+        }
+        self.answers: list[tuple[float, float]] = []
+        self.log = (folder / "node.log").open("w+")
+        self.node = self._start(wire.names[1], node_command, stdout=self.log, stderr=subprocess.STDOUT)
+        self.robot = self._start(
+            wire.names[0], [str(HERE / "network_robot.py"), "3600"], stdout=subprocess.PIPE, text=True
+        )
+        assert self.robot.stdout.readline() == "ready\n"
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _start(self, name: str, command: list[str], **options) -> subprocess.Popen:
+        words = ["ip", "netns", "exec", name, sys.executable, *command]
+        return subprocess.Popen(words, env=self.environment, **options)
+
+    def _listen(self) -> None:
+        for line in self.robot.stdout:
+            self.answers.append(tuple(json.loads(line)))
+
+    def wait_for_answer(self, patience: float) -> float | None:
+        """Seconds until the next answer."""
+        begin = time.monotonic()
+        while time.monotonic() - begin < patience:
+            if self.answers and self.answers[-1][0] > begin:
+                return self.answers[-1][0] - begin
+            time.sleep(0.02)
+        return None
+
+    def rate_over(self, seconds: float) -> tuple[float, float]:
+        """Answers per second to frames shown from now on, and their median age."""
+        begin = time.monotonic()
+        time.sleep(seconds)
+        ages = sorted(age for when, age in list(self.answers) if when - age > begin)
+        return len(ages) / seconds, ages[len(ages) // 2] if ages else float("nan")
+
+    def output(self) -> str:
+        self.log.seek(0)
+        return self.log.read()
+
+    def stop(self) -> int:
+        """The node's exit code."""
+        self.robot.kill()
+        self.robot.wait()
+        if self.node.poll() is None:
+            self.node.send_signal(signal.SIGINT)
+        try:
+            return self.node.wait(30)
+        finally:
+            self.node.kill()
+            self.log.close()
+
+
+@pytest.fixture
+def wire():
+    if problem := why_no_wire():
+        pytest.skip(problem)
+    with Wire() as wire:
+        yield wire
+
+
+@pytest.fixture
+def localizer(wire, model, map_root, tmp_path):
+    """Starts the pair with one of our Fast DDS profiles."""
+    made = []
+
+    def make(profile):
+        arguments = ["-p", f"model.weights:={model}", "-p", f"map.path:={map_root / 'town'}", *EXTRINSICS]
+        arguments += ["-p", "input.max_rate:=0.0", "-p", "input.max_age:=60.0"]
+        made.append(
+            Pair(wire, ["-m", "vxp_ros.ros.localizer", "--autostart", "--ros-args", *arguments], tmp_path, profile)
+        )
+        assert made[-1].wait_for_answer(120) is not None, made[-1].output()
+        return made[-1]
+
+    yield make
+    for pair in made:
+        if pair.robot.poll() is None:
+            pair.stop()
+
+
+FAULTS = {"partition": (1.0, 0.0), "loss": (0.3, 0.0), "delay": (0.0, 0.2)}  # share of lost packets, seconds
+
+
+def spoil_and_heal(wire, pair, fault, times, record_property) -> tuple[list[float], list[float]]:
+    """Each time: seconds until the first answer afterwards, and answers per second to what was shown meanwhile."""
+    back, during = [], []
+    good = pair.rate_over(5)
+    for _ in range(times):
+        wire.loss, wire.delay = FAULTS[fault]
+        during.append(pair.rate_over(10))
+        assert pair.node.poll() is None, pair.output()
+        wire.loss, wire.delay = 0.0, 0.0
+        back.append(pair.wait_for_answer(60))
+        assert back[-1] is not None, pair.output()
+        time.sleep(2)
+    record_property("times", times)
+    record_property(
+        "answers per second and their median age in s before, during", [rounded(good), *map(rounded, during)]
+    )
+    record_property("packets passed, lost", (wire.passed, wire.lost))
+    record_property("recovery s", [round(seconds, 2) for seconds in back])
+    assert "Traceback" not in pair.output()
+    return back, [rate for rate, _ in during]
+
+
+def rounded(pair: tuple) -> tuple:
+    return tuple(round(value, 2) for value in pair)
+
+
+@pytest.mark.parametrize(("fault", "profile"), [("partition", SHIPPED), ("delay", SHIPPED), ("loss", LOSSY)])
+def test_it_recovers_when_the_wire_does(wire, localizer, fault, profile, count, record_property):
+    pair = localizer(profile)
+    back, during = spoil_and_heal(wire, pair, fault, count(1, 5), record_property)
+    assert max(back) <= 5
+    assert fault != "partition" or max(during) == 0  # cut means cut
+    assert pair.stop() == 0
+
+
+def test_large_datagrams_bear_no_loss(wire, localizer, record_property):
+    """The naive control, and why there is a profile for lossy networks: each lost piece is the whole datagram lost."""
+    back, during = spoil_and_heal(wire, localizer(SHIPPED), "loss", 1, record_property)
+    assert max(during) == 0 and max(back) > 5
+
+
+def test_a_naive_node_does_not_outlive_a_partition(wire, tmp_path):
+    pair = Pair(wire, ["-c", NAIVE_NODE], tmp_path, SHIPPED)
+    try:
+        time.sleep(20)  # it has heard the robot
+        assert pair.node.poll() is None
+        wire.loss = 1.0
+        time.sleep(10)
+        assert pair.node.poll() not in (None, 0)
+    finally:
+        pair.stop()
