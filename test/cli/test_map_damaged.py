@@ -125,7 +125,7 @@ def read_naively(bag: Path) -> None:
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_a_bag_that_is_damaged_anywhere(model, tmp_path, storage, count, record_property, capsys, caplog):
-    bag, trials, rng = tmp_path / "drive", count(4, 100), np.random.default_rng(1)
+    bag, trials, rng = tmp_path / "drive", count(4, 50), np.random.default_rng(1)
     write(bag, [scene(number) for number in range(6)], storage)
     build(bag, tmp_path / "good", model)
     (file,) = [path for path in bag.iterdir() if path.suffix in (".mcap", ".db3")]

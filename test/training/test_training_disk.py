@@ -34,7 +34,7 @@ def same_run(folder: Path, other: Path, task, weights: list[torch.Tensor]) -> bo
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of TensorBoard's own thread
 def test_a_full_disk_ends_a_run_in_words_and_costs_no_step(make_disk, tmp_path, count, record_property):
-    disk, levels = make_disk(2), count(10, 100)
+    disk, levels = make_disk(2), count(10, 40)
     weights = weights_of(run(tmp_path / "whole"))
     used = sum(file.stat().st_blocks * 512 for file in (tmp_path / "whole").rglob("*") if file.is_file())
     ended, same = 0, 0
@@ -84,7 +84,7 @@ def resumed_after_failing_calls(tmp_path: Path, monkeypatch, calls: range) -> in
 
 def test_any_failing_call_costs_no_step(tmp_path, monkeypatch, count, record_property):
     total = steps_of_a_run(tmp_path / "count", monkeypatch)
-    calls = range(0, total, count(8, 1))
+    calls = range(0, total, count(8, 2))
     same = resumed_after_failing_calls(tmp_path, monkeypatch, calls)
     record_property("failing calls", len(calls))
     record_property("went on to the same losses and weights", same)
