@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -134,18 +135,22 @@ def test_what_ends_a_fork_is_told_as_death(clouds):
     """As KISS-Matcher does over clouds that it does not bear."""
     with RegistrationProcess() as process:
         assert process.register(clouds["query"], clouds["place"]).is_accepted
-        killer = threading.Thread(target=kill_fork_of, args=(process._process.pid,))
+        is_over = threading.Event()
+        killer = threading.Thread(target=kill_forks_of, args=(process._process.pid, is_over))
         killer.start()
         with pytest.raises(ModelError, match="died"):
-            process.register(clouds["query"], clouds["place"])
+            for _ in range(50):  # one may have answered before it is found
+                process.register(clouds["query"], clouds["place"])
+        is_over.set()
         killer.join()
         assert process.register(clouds["query"], clouds["place"]).is_accepted
 
 
-def kill_fork_of(pid: int) -> None:
-    while not (forks := psutil.Process(pid).children()):
-        time.sleep(0.001)
-    forks[0].kill()
+def kill_forks_of(pid: int, is_over: threading.Event) -> None:
+    while not is_over.wait(0.001):
+        with suppress(psutil.NoSuchProcess):
+            for fork in psutil.Process(pid).children():
+                fork.kill()
 
 
 def test_a_process_that_hangs_is_ended(clouds, monkeypatch):
