@@ -99,7 +99,7 @@ def test_every_failing_call_leaves_a_whole_map(town, fault, stays_broken, record
     assert count / 2 < refused < count
 
 
-def test_the_fault_harness_catches_a_naive_saver(tmp_path):
+def test_the_fault_harness_catches_a_naive_saver(tmp_path, record_property):
     """The same fault at each write of the in-place saver leaves a mix of two maps nearly always."""
     folder, broken, writes = tmp_path / "naive", 0, 14
     for n in range(1, writes + 1):
@@ -109,6 +109,8 @@ def test_the_fault_harness_catches_a_naive_saver(tmp_path):
             generation_of(load_in_place(folder))
         except Exception:
             broken += 1
+    record_property("failing writes", writes)
+    record_property("broken maps of the naive saver", broken)
     assert broken > writes / 2
 
 
