@@ -69,6 +69,7 @@ def test_a_map_of_another_town_is_refused_and_nothing_is_written(root, capsys):
     assert contents(root) == before and not (root / "both").exists()
 
 
+@pytest.mark.slow
 @needs_registration
 def test_of_several_maps_those_that_align_are_saved_only_when_asked(root, capsys):
     assert merge(root, "first", "foreign", "second", "--out", "both", "--json", "report") == 2

@@ -253,6 +253,7 @@ def test_devices():
             choose_device(wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["camera", "lidar"])
 def test_one_thread_is_one_thread_in_a_worker_too(folder, modality):
     """CPU time of the whole process must not exceed wall time; torch would take all cores in a fresh thread. In a

@@ -100,6 +100,7 @@ def test_two_drives_through_one_town_are_aligned():
     assert len(first) == 10 and {place.drive for place in first.places()} == {0, 1}
 
 
+@pytest.mark.slow
 @needs_registration
 def test_maps_of_two_towns_are_refused():
     with pytest.raises(MapError, match="could not be aligned"):

@@ -72,6 +72,7 @@ def steps_of(path: Path, generation: int) -> int:
     return len(disk.steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stays_broken", [False, True], ids=["one call", "all calls from there on"])
 @pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
 def test_every_failing_call_leaves_a_whole_map(town, fault, stays_broken, record_property):
@@ -144,6 +145,7 @@ def undo_unflushed_names(steps: list[tuple[str, Path]], root: Path, old_target: 
             path.rename(root / "town.tmp-00000000")
 
 
+@pytest.mark.slow
 def test_a_power_cut_at_each_step_leaves_a_whole_map(tmp_path, record_property):
     """Every prefix of the steps of a save; for each, what was not flushed is kept or lost in several ways."""
     fresh, root, crashed = tmp_path / "fresh", tmp_path / "maps", tmp_path / "crashed"

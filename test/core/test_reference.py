@@ -98,6 +98,7 @@ def real_points(sequence: str) -> tuple[np.ndarray, tuple]:
     return points.astype(np.float32), tuple(normalised_intrinsics(camera))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scan", ["random 0", "kitti 00"])
 def test_lidar_network_equals_the_dense_reference(model, scan, record_property):
     network, compat = model[0].lidar, model[1]
@@ -126,6 +127,7 @@ def as_lists(voxels: Voxels) -> tuple[list[np.ndarray], np.ndarray]:
     return [voxels.points[end - n : end] for end, n in zip(ends, voxels.counts, strict=True)], voxels.coordinates
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scan", ["random", "kitti"])
 def test_published_voxels_equal_a_loop_over_the_points(scan):
     """Caps in scan order: the same voxels with the same points as first come, first served."""
@@ -141,6 +143,7 @@ def test_published_voxels_equal_a_loop_over_the_points(scan):
     assert len(differing) <= 0.01 * len(theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picture", ["random", "kitti"])
 def test_image_network_equals_the_dense_reference(picture, record_property):
     network = random_model(compat=False).camera

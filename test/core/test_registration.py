@@ -118,6 +118,7 @@ def test_the_covariance_is_honest_on_repeated_noise(record_property):
     assert inside == 8
 
 
+@pytest.mark.slow
 @needs_packages
 @pytest.mark.skipif("VXP_DATA" not in os.environ, reason="VXP_DATA is not set")
 @pytest.mark.parametrize("sequence", ["00", "02"])

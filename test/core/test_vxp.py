@@ -154,6 +154,7 @@ def test_both_backends_describe_alike(small):
 # --- empty scans ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["torch", None])
 @pytest.mark.parametrize("position", [0, 1, 2])
 def test_empty_scan_keeps_its_row_and_is_flagged(small, position, backend):

@@ -97,6 +97,7 @@ def test_one_that_follows_its_publishers_is_waited_for(stage):
     assert stage.audience.loses() == []
 
 
+@pytest.mark.slow
 def test_one_that_means_best_effort_costs_a_longer_wait(stage):
     stage = stage()
     stage.listen(PointCloud2, "points", BEST_EFFORT)

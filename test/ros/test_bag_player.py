@@ -137,6 +137,7 @@ def stamps(entries: list) -> list[int]:
     return [stamp for _, stamp in entries]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_everything_arrives_in_order_and_in_time(storage, environment, tmp_path):
     bag, log = write_bag(tmp_path / "bag", storage), tmp_path / "log.csv"
@@ -157,6 +158,7 @@ def test_everything_arrives_in_order_and_in_time(storage, environment, tmp_path)
     assert (latencies > 0).all() and np.median(latencies) < 400
 
 
+@pytest.mark.slow
 def test_rate_topics_and_remapping(bag, environment):
     with listening(environment, {"/velodyne_points": "PointCloud2", "/camera/image_raw": "Image"}) as listener:
         code, errors = play(environment, bag, "--rate", 0.5, "--topics", "/points", "--wait-for-subscribers",
@@ -168,6 +170,7 @@ def test_rate_topics_and_remapping(bag, environment):
     assert 1.7 < (arrivals[-1] - arrivals[0]) / 1e9 < 2.6
 
 
+@pytest.mark.slow
 def test_loops_are_equal_and_the_clock_jumps_back(bag, environment, tmp_path):
     """Also: Ctrl-C ends a loop within two seconds, with exit code 0."""
     log = tmp_path / "log.csv"
@@ -192,6 +195,7 @@ def test_loops_are_equal_and_the_clock_jumps_back(bag, environment, tmp_path):
     assert forward.sum() / gaps.sum() == pytest.approx(2, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_clock_ticks_while_there_is_nothing_to_play(tmp_path, environment):
     with BagWriter(tmp_path / "bag") as writer:
         for second in (0, 2):
@@ -204,6 +208,7 @@ def test_the_clock_ticks_while_there_is_nothing_to_play(tmp_path, environment):
     assert (np.diff(stamps(heard["/clock"])) > 0).all()
 
 
+@pytest.mark.slow
 def test_latched_messages_reach_those_who_come_late(tmp_path, environment):
     with BagWriter(tmp_path / "bag") as writer:
         for row in range(3):
@@ -219,6 +224,7 @@ def test_latched_messages_reach_those_who_come_late(tmp_path, environment):
     assert interrupt(player)[1] == 0
 
 
+@pytest.mark.slow
 def test_types_that_are_not_installed_are_left_out_with_one_warning(tmp_path, environment):
     with Writer(tmp_path / "bag", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
         strange = writer.add_connection("/strange", "alien_msgs/msg/Saucer", msgdef="int32 x", rihs01="RIHS01_00")
@@ -257,6 +263,7 @@ def test_signals_end_the_wait_for_subscribers(bag, environment, number):
     assert (code, seconds < 10) == (0, True) and "Traceback" not in errors, (seconds, errors)
 
 
+@pytest.mark.slow
 def test_real_data_through_the_large_data_profile(environment, tmp_path, record_property):
     """KITTI at its own 10 Hz: 1.4 MB images and 2 MB clouds, none lost, two loops alike."""
     if "VXP_DATA" not in os.environ:

@@ -116,6 +116,7 @@ class Attacker:
         return self.robot.repeat_until(lambda: self.show(number), is_right, 30, 0.4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["raw", "compressed"])
 def test_mutated_messages_are_counted_and_harm_nothing(ros, robot, model, map_root, transport, count, record_property):
     attacker, mutants = Attacker(robot, transport), count(*MUTANTS)

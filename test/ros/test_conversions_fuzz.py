@@ -205,6 +205,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("case", CASES)
 def test_mutated_messages_are_used_or_refused(case, flavour, count, record_property, capfd):

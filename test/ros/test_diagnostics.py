@@ -79,6 +79,7 @@ def test_the_level_follows_the_node_state(robot, model, map_root):
         spinning.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", ["camera", "lidar", "both"])
 def test_a_stopped_sensor_changes_the_level_within_2_s_and_back(robot, start, stopped):
     start()
@@ -118,6 +119,7 @@ def test_clocks_that_differ_are_measured(robot, start):
     assert float(robot.values("sync")["offset_camera_s"]) == pytest.approx(0.04, abs=0.005)
 
 
+@pytest.mark.slow
 def test_a_missing_transform_names_both_cures(robot, start):
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
     spinning = start(extrinsics__lidar=[], extrinsics__cameras=[])
@@ -145,6 +147,7 @@ def test_an_unheard_publisher_is_an_error(robot, start):
     assert "qos.sensor_reliability" in robot.diagnostics["lidar"].message
 
 
+@pytest.mark.slow
 def test_the_console_names_topic_publishers_and_qos(ros, robot, model, map_root):
     arguments = ["-p", f"model.weights:={model}", "-p", f"map.path:={map_root / 'town'}", *EXTRINSICS]
     process = NodeProcess("localizer", *arguments, "-p", "diagnostics.timeout:=1", "-r", "points:=/lidar/points")
@@ -156,6 +159,7 @@ def test_the_console_names_topic_publishers_and_qos(ros, robot, model, map_root)
         assert process.stop() == 0
 
 
+@pytest.mark.slow
 def test_simulated_time_without_a_clock_is_told(robot, start):
     start(use_sim_time=True)
     robot.show(0)
@@ -164,6 +168,7 @@ def test_simulated_time_without_a_clock_is_told(robot, start):
     assert int(robot.values("lidar")["dropped_no_clock"]) == 1
 
 
+@pytest.mark.slow
 def test_the_clock_may_jump_back_again_and_again(robot, start):
     """A looped bag: each loop gives the same answers, and nothing of one loop meets anything of the next."""
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")

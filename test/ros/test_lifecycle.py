@@ -174,6 +174,7 @@ def test_a_map_that_is_missing_is_told_and_can_come_later(robot, spin, model, ma
     assert change(robot, "vxp_localizer", Transition.TRANSITION_ACTIVATE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
@@ -215,6 +216,7 @@ def fingerprint(folder):
     return [(str(path), hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "") for path in files]
 
 
+@pytest.mark.slow
 def test_hostile_map_names_are_refused(robot, spin, model, map_root):
     spin(Localizer, "vxp_localizer", **localizer_parameters(model, map_root))
     mapper = {**localizer_parameters(model, map_root)}

@@ -208,6 +208,7 @@ def test_requests_are_verified_while_they_wait(robot, start, clouds):
         assert answer.result.candidates[0].verified
 
 
+@pytest.mark.slow
 @needs_libraries
 def test_initialpose_is_published_once_enough_poses_agree(robot, start, clouds):
     candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")

@@ -139,6 +139,7 @@ def test_missing_libraries_are_told_before_the_drive(robot, model, tmp_path, mon
     spinning.close()
 
 
+@pytest.mark.slow
 @needs_libraries
 def test_the_process_saves_its_map_and_leaves_no_child(robot, model, tmp_path, clouds):
     root = tmp_path / "maps"

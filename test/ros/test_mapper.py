@@ -168,6 +168,7 @@ def test_a_hostile_save_as_is_refused_at_once(robot, model, tmp_path):
         spinning.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_killed_mapper_saves_and_ends_in_time(robot, model, tmp_path, number):
     arguments = ["-p", f"model.weights:={model}", "-p", f"map.root:={tmp_path}", "-p", "keyframe.save_as:=trip"]
@@ -199,6 +200,7 @@ def kitti_frames(numbers):
     return [frames[number] for number in numbers]
 
 
+@pytest.mark.slow
 def test_real_frames_mapped_by_one_process_are_recognised_by_another(robot, model, tmp_path):
     """The main job on real KITTI data, without a map made by anything else than the mapper node."""
     frames = kitti_frames([0, 4, 8])

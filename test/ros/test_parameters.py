@@ -134,6 +134,7 @@ def test_fixed_parameters_are_read_only(make_node):
     assert len(before) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", list(SPECIFICATION))
 def test_abuse_is_refused_with_a_reason_or_taken_and_valid(make_node, path):
     """Every parameter against every bad value: what gets in is inside its limits, what does not leaves no trace."""

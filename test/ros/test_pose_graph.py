@@ -296,6 +296,7 @@ def test_a_closure_survives_the_message():
     assert back.score == pytest.approx(0.9) and not back.is_retracted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_process_ends_well_and_saves(robot, tmp_path, number):
     command = [

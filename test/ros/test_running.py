@@ -47,6 +47,7 @@ def test_a_process_started_by_hand(ros, robot, model, map_root, record_property)
         process.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", [0.2, 0.4, 0.6])
 def test_a_second_ctrl_c_changes_nothing(ros, robot, model, map_root, pause):
     """launch and the terminal both send one."""
@@ -66,6 +67,7 @@ def holds_open(pid: int, path: Path) -> bool:
     return any(os.path.realpath(entry) == str(path) for entry in Path(f"/proc/{pid}/fd").iterdir())
 
 
+@pytest.mark.slow
 def test_a_request_under_way_at_the_end_is_answered(ros, robot, model, tmp_path):
     """Its save waits for a lock that is ours, a second long, and the signal comes while it does."""
     arguments = ["-p", f"model.weights:={model}", "-p", f"map.root:={tmp_path}", *EXTRINSICS]
@@ -91,6 +93,7 @@ def test_a_request_under_way_at_the_end_is_answered(ros, robot, model, tmp_path)
         process.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

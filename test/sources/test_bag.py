@@ -327,6 +327,7 @@ def test_damage_is_told_once_in_one_line(tiny_bag, tmp_path, caplog):
     assert "\n" not in message
 
 
+@pytest.mark.slow
 def test_hundred_truncations_and_flips_never_raise(tiny_bag, tmp_path):
     """F33: skip and count what is damaged, keep the rest. A bag with nothing left is refused in words."""
     rng = np.random.default_rng(33)

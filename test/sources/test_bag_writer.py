@@ -205,6 +205,7 @@ def test_the_old_bag_survives_a_failure_while_the_new_one_is_published(tmp_path,
     assert {path.name for path in tmp_path.iterdir()} == {".bag.lock", "bag"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", range(15))
 @pytest.mark.parametrize("reader_comes", [False, True])
 def test_a_kill_at_any_step_loses_no_bag(tmp_path, step, reader_comes):

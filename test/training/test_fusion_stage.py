@@ -49,6 +49,7 @@ def make_stage(street: Street, model=MODEL, **changes) -> FusionStage:
     return FusionStage(network, model, settings, gather([street], [street]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Street, TwoCameras])
 def test_it_learns_a_street_and_the_trunks_stay(tmp_path, kind):
     stage = make_stage(kind(8, views=2), missing=0.0)
@@ -159,6 +160,7 @@ def test_an_untrained_fused_descriptor_follows_the_sensors_and_a_trained_one_sta
     assert torch.equal(again.fused.head["lidar"].describe.weight, network.fused.head["lidar"].describe.weight)
 
 
+@pytest.mark.slow
 def test_a_restart_between_the_stages_changes_no_loss(tmp_path):
     data, model = str(write_street(tmp_path / "street", Street(6))), tmp_path / "tiny.yaml"
     model.write_text(dump_recipe(MODEL))

@@ -37,6 +37,7 @@ def losses(folder) -> list[dict]:
     return [entry for entry in entries if entry["kind"] == "step"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [0, 5])
 def test_both_branches_learn_a_street_by_heart_and_the_frozen_blocks_stay(tmp_path, frozen):
     stage, before = make_stage(epochs=10, frozen_blocks=frozen)

@@ -21,6 +21,8 @@ from vxp_training.datasets.town.layouts.nuscenes import VERSION
 from vxp_training.datasets.town.store.task import RigChoice
 from vxp_training.split_frames import SplitFrames
 
+pytestmark = pytest.mark.slow
+
 DAYS = ("sunny", "sameday", "rain", "night")  # the last two are after the threshold of 105 days
 FRAMES = 12
 

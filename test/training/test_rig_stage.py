@@ -87,6 +87,7 @@ def test_several_processes_make_the_samples_of_one(tmp_path):
         assert np.array_equal(one, two) and one.any()
 
 
+@pytest.mark.slow
 def test_the_depth_head_is_no_part_of_the_model_and_depth_is_learnt(tmp_path):
     stage = make_stage(KINDS["einet"], depth=1.0)
     Engine(CPU).train(stage, tmp_path)
@@ -97,6 +98,7 @@ def test_the_depth_head_is_no_part_of_the_model_and_depth_is_learnt(tmp_path):
     assert make_stage(KINDS["einet"], depth=0.0).describer.decoder is None
 
 
+@pytest.mark.slow
 def test_batches_hold_what_the_robot_would_see(tmp_path):
     stage = make_stage(KINDS["einet"], epochs=1)
     Engine(CPU).train(stage, tmp_path)
@@ -126,6 +128,7 @@ def test_a_mirrored_frame_is_what_a_mirrored_street_looks_like():
     assert turned.flatten().tolist() == [0.5, 0.0, 2.5, 2.0, 1.5, 1.0]
 
 
+@pytest.mark.slow
 def test_a_training_of_one_recipe(tmp_path):
     (tmp_path / "ring.yaml").write_text(dump_recipe(KINDS["einet"]))
     recipe = parse_training_recipe(

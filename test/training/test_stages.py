@@ -69,6 +69,7 @@ def test_teacher_learns_eight_pairs(tmp_path):
     assert not changed(lidar, network.lidar)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["local", "global"])
 def test_student_learns_eight_pairs(tmp_path, name):
     network = tiny_network(MODEL)
@@ -100,6 +101,7 @@ def test_stages_learn_on_a_gpu(tmp_path, name, precision):
 # --- cached features, switches ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["local", "global"])
 def test_cached_teacher_gives_the_losses_of_the_live_one(tmp_path, name, monkeypatch):
     """With the mirror, so that both variants are looked up."""

@@ -12,6 +12,8 @@ from vxp_training.datasets.town.rig import make_rig
 from vxp_training.datasets.town.routes import drive
 from vxp_training.datasets.town.world import World
 
+pytestmark = pytest.mark.slow
+
 MAX_INCIDENCE, MAX_FIELD = np.radians(80), np.radians(65)
 
 

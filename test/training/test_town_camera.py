@@ -55,6 +55,7 @@ def test_depth_is_that_of_cast_rays(by_day, lens, yaw):
     assert (error < 0.10).mean() > 0.995
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lens", LENSES)
 def test_a_light_shows_where_opencv_projects_it(by_night, lens):
     camera = make_camera(lens, width=320, height=180, focal=200.0)

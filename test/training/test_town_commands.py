@@ -34,6 +34,7 @@ def test_the_command_comes_through_the_entry_point():
     assert names.get("town") == "vxp_training.commands:town_app", "install the package anew: pip install -e ."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["kitti", "nuscenes", "bag"])
 def test_each_layout_is_written_and_read_by_the_source_it_names(layout, tiny, cache, tmp_path, capsys):
     out, report_file = tmp_path / "out", tmp_path / "report.json"

@@ -100,6 +100,7 @@ def test_more_frames_are_added_to_those_there(recorded):
     assert len(record(TASK, cache, LIMIT, processes=1)) == LIMIT
 
 
+@pytest.mark.slow
 def test_two_processes_record_the_same_as_one(recorded, tmp_path):
     """Elsewhere and spread over processes: the same points, poses and, on one computer, pictures, to the last bit."""
     record(TASK, recorded[1], LIMIT + 1, processes=1)
@@ -183,6 +184,7 @@ def start_recording(cache: Path) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
 
 
+@pytest.mark.slow
 def test_a_killed_recording_goes_on_where_it_stopped(recorded, tmp_path):
     """kill -9 of the parent alone: its processes end too, no half file counts, and the rest is rendered."""
     child = start_recording(tmp_path)
@@ -218,6 +220,7 @@ def processes_of(group: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_only_one_process_records_a_master(tmp_path):
     child = start_recording(tmp_path)
     try:

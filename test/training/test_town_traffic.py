@@ -36,6 +36,7 @@ def test_moments_are_the_same_in_any_order():
     assert sum(len(mesh) for mesh in forwards) > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sunny", "snow", "reverse"])
 def test_nothing_touches_the_car_or_each_other(name):
     world, day = make_world(), make_day(name, SEED)

@@ -26,12 +26,14 @@ def hash_in_new_process(seed: int, day: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.slow
 def test_same_seed_gives_same_town_in_another_process():
     world = World(SEED, "train", (2, 2))
     world.scene(make_day("night", SEED))  # what was asked before must not matter
     assert world.geometry_hash(make_day("rain", SEED)) == hash_in_new_process(SEED, "rain")
 
 
+@pytest.mark.slow
 def test_seeds_styles_and_days_give_different_towns():
     worlds = [World(7, "train", (2, 2)), World(8, "train", (2, 2)), World(7, "val", (2, 2))]
     hashes = {world.geometry_hash(make_day("sunny", 7)) for world in worlds}
@@ -179,6 +181,7 @@ def test_hardened_towns_repeat_blocks_and_easy_ones_do_not():
         assert any(street.is_one_way for street in plan.streets) == is_hardened
 
 
+@pytest.mark.slow
 def test_clones_have_equal_houses():
     world = World(SEED, "test", (4, 4))
     by_key = {}

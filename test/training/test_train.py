@@ -94,6 +94,7 @@ def test_each_stage_leaves_its_model(unbroken):
             assert torch.equal(two[name], three[name]) == (part == "camera"), name
 
 
+@pytest.mark.slow
 def test_killed_runs_go_on_to_the_same_losses(content, unbroken, tmp_path, count, record_property):
     """SIGKILL at a random moment after a random step, in a checkpoint or not; then the same call again."""
     out, model = unbroken

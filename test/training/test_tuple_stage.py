@@ -43,6 +43,7 @@ def entries(folder, kind: str = "step") -> list[dict]:
     return [entry for entry in found if entry["kind"] == kind]
 
 
+@pytest.mark.slow
 def test_it_learns_a_handful_of_tuples(tmp_path):
     Engine(CPU).train(make_stage("tuples", epochs=2, batch=2, trunk=1.0), tmp_path)
     curve = [entry["triplet"] for entry in entries(tmp_path)]
@@ -119,6 +120,7 @@ def test_an_epoch_without_violations_keeps_the_triplets_before(tmp_path):
     assert sorted(after.tolist()) == before
 
 
+@pytest.mark.slow
 def test_mined_triplets_are_learnt_also_by_a_training_that_was_stopped_inside_an_epoch(tmp_path, monkeypatch):
     Engine(CPU).train(make_stage("mined"), tmp_path / "whole")
     with monkeypatch.context() as patch:
@@ -130,6 +132,7 @@ def test_mined_triplets_are_learnt_also_by_a_training_that_was_stopped_inside_an
     assert whole == stopped and len(whole) == 4 and np.mean(whole[2:]) < 0.3 * np.mean(whole[:2])
 
 
+@pytest.mark.slow
 def test_the_schedule_halves_every_six_epochs_and_trunks_learn_slower(tmp_path):
     stage = make_stage("tuples", epochs=1, batch=6, lr=1e-4, lr_step=6)
     assert [stage.learning_rate(epoch, 0.5) for epoch in (0, 5, 6, 12)] == [1e-4, 1e-4, 5e-5, 2.5e-5]
