@@ -12,6 +12,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
 from .lifecycle import SensorNode
+from .shared_memory import remove_orphans
 
 # How soon a signal is seen at the latest; the diagnostics tick as often anyway.
 LONGEST_WAIT = 0.25
@@ -53,6 +54,7 @@ class StopSignal:
 
 def serve(make_node: Callable[[], SensorNode], autostart: bool, ros_arguments: list[str], stop: StopSignal) -> int:
     """The exit code."""
+    remove_orphans()  # of a node that was killed, as this one may have been a moment ago
     try:
         # rclpy's own handlers would invalidate the context before the node has saved its map and said its last word.
         rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
