@@ -24,6 +24,7 @@ from .verification import Register, Verified, find_verified
 
 # How many neighbours are looked at for those that odometry does not rule out.
 POOL = 50
+STRETCH = 20.0  # metres of the path
 
 
 class LoopFinder:
@@ -53,6 +54,7 @@ class LoopFinder:
         self.consensus = Consensus(self.path, self.loop)
         self._calibration = calibration or Calibration()
         self._register = register
+        self._behind: tuple[int, int] | None = None  # the last place, and the old one that it resembles backwards
 
     def use(self, match: MatchSettings, verify: VerifySettings, loop: LoopSettings) -> None:
         """Other settings from now on."""
@@ -70,13 +72,23 @@ class LoopFinder:
         """The closure from this place alone, that clouds and odometry bear out; None without one."""
         closure = self.revisit(place_id) or self.recognize(place_id)
         if closure is None and rear is not None:
-            closure = self._closure(place_id, self.opposite(place_id, rear)[:1], self._register)
+            closure = self.recognize_behind(place_id, rear)
         return closure if closure and self.path.is_plausible(closure, self.loop) else None
 
     def recognize(self, place_id: int) -> LoopClosure | None:
         """With an old place whose descriptor is alike, wherever it is."""
         likely = [entry for entry in self.candidates(place_id) if not entry.probability < self.loop.min_probability]
         return self._closure(place_id, likely[: self.verify.candidates], self._register)
+
+    def recognize_behind(self, place_id: int, rear: np.ndarray) -> LoopClosure | None:
+        """With an old place that was passed in the other direction. Such a guess is wrong too often to be tried before
+        two keyframes in a row point to one stretch."""
+        best = next(iter(self.opposite(place_id, rear)), None)
+        before, self._behind = self._behind, None if best is None else (place_id, best.place_id)
+        if best is None or before is None:
+            return None
+        gaps = [abs(self.path.metres(a) - self.path.metres(b)) for a, b in zip(before, self._behind, strict=True)]
+        return self._closure(place_id, [best], self._register) if max(gaps) <= STRETCH else None
 
     def revisit(self, place_id: int) -> LoopClosure | None:
         """With the old place where the robot must be again, by the last closure and odometry. This finds what looks
