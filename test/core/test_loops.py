@@ -12,7 +12,7 @@ from vxp_ros.core.consensus import Consensus
 from vxp_ros.core.datatypes import LoopClosure, Place
 from vxp_ros.core.errors import BadInput
 from vxp_ros.core.geometry import invert
-from vxp_ros.core.loops import LoopFinder
+from vxp_ros.core.loops import LoopFinder, descriptor_distance
 from vxp_ros.core.odometry_path import OdometryPath
 from vxp_ros.core.place_map import PlaceMap
 from vxp_ros.core.registration import register
@@ -102,7 +102,7 @@ HERE, RECOGNISED = pose(4, -1, 0.1), MatchSettings(max_distance=0.5)
 
 @needs_libraries
 @pytest.mark.parametrize("follow", [20.0, 0.0])
-def test_after_a_closure_old_places_need_not_be_recognised(clouds, follow, monkeypatch):
+def test_after_a_closure_old_places_need_not_be_recognised(clouds, follow):
     guesses = []
 
     def watched(source, target, **guess):
@@ -110,7 +110,7 @@ def test_after_a_closure_old_places_need_not_be_recognised(clouds, follow, monke
         return register(source, target, **guess)
 
     finder = LoopFinder(with_unlike_place(clouds), RECOGNISED, loop=LoopSettings(follow=follow), register=watched)
-    assert finder.recognize(7) is None
+    assert finder.likely(7) == []
     assert sum(len(finder.find(place_id)) for place_id in range(7)) == 2
     (closure,) = finder.find(7)
     assert closure.to_id == 7
@@ -143,6 +143,28 @@ def test_where_the_old_place_must_be_another_one_is_refused(clouds):
     finder = LoopFinder(with_unlike_place(clouds, number=7), RECOGNISED)
     assert sum(len(finder.find(place_id)) for place_id in range(7)) == 2
     assert finder.find(7) == []
+
+
+@needs_libraries
+def test_a_pair_of_clouds_is_registered_once(clouds):
+    """By odometry and by its descriptor the same place comes first."""
+    tried = []
+
+    def refuse(source, target):
+        tried.append((id(source), id(target)))
+        raise BadInput("too_few_points", "never accepted")
+
+    finder = LoopFinder(drive(clouds), register=refuse)
+    assert finder.find(6) == [] and len(tried) == len(set(tried)) > 1
+
+
+def test_an_expected_place_need_not_share_a_descriptor(clouds):
+    dark = Place(0, np.eye(4), {"camera": np.array([1.0, 0, 0], np.float32)})
+    path = drive(clouds)
+    assert descriptor_distance(path.place(0), dark) == np.inf
+    assert descriptor_distance(path.place(0), path.place(2)) == pytest.approx(np.sqrt(2))
+    (candidate, T_guess), *_ = LoopFinder(path).expected(6)
+    assert candidate.place_id in (0, 1) and T_guess is None  # 200 m of odometry are no first guess
 
 
 def test_the_expected_place_is_counted_from_the_last_closure():
@@ -266,3 +288,30 @@ def test_a_closure_that_odometry_rules_out(street):
     settings = LoopSettings()
     assert street.is_plausible(closing(25), settings)
     assert not street.is_plausible(closing(25, 10.0), settings)  # 22 m of the path: 0.5 m and no more
+
+
+class TableOfOpinions:
+    """Stands for the path: closures agree as drawn."""
+
+    def __init__(self, seed: int, count: int):
+        self._opinions = np.random.default_rng(seed).choice([True, False, None], (count, count))
+
+    def metres(self, place_id: int) -> float:
+        return float(place_id)
+
+    def agree(self, a: LoopClosure, b: LoopClosure, _settings: LoopSettings) -> bool | None:
+        return self._opinions[min(a.to_id, b.to_id), max(a.to_id, b.to_id)]
+
+
+def test_the_last_closure_is_one_that_stands():
+    """Also when one withdrawal makes another."""
+    chains = 0
+    for seed in range(300):
+        consensus, standing = Consensus(TableOfOpinions(seed, 9), LoopSettings()), set()
+        for row in range(9):
+            changes = consensus.add(LoopClosure(row, row, 0, 0, np.eye(4), np.eye(6), 0.9, 0.8))
+            chains += sum(change.is_retracted for change in changes) > 1
+            for change in changes:
+                (standing.discard if change.is_retracted else standing.add)(change.to_id)
+            assert (consensus.last.to_id if consensus.last else -1) == max(standing, default=-1)
+    assert chains > 10

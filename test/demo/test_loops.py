@@ -101,6 +101,6 @@ def test_picture_and_page(act, good_replays, data, place_map, tmp_path):
     assert min(pixels.shape[:2]) > 500 and pixels.std() > 5
     report.write_report(run, drawn, tmp_path / "report.html")
     html = Path(tmp_path / "report.html").read_text()
-    assert "pulled straight" in html and "{{" not in html
+    assert "against drift" in html and "{{" not in html
     assert html.count('<img src="data:image/') == 3 + 7
     assert ">9.00<" in html and "<b>1.00</b>" in html

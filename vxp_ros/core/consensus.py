@@ -23,10 +23,12 @@ class Consensus:
         self._forget(closure)
         self._known.append(closure)
         changes = self._judge_all()
-        withdrawn = {key(change) for change in changes if change.is_retracted}
-        if withdrawn:  # they speak against nobody any more
-            self._known = [entry for entry in self._known if key(entry) not in withdrawn]
-            changes += self._judge_all()
+        withdrawn = gone = {key(change) for change in changes if change.is_retracted}
+        while gone:  # they speak against nobody any more
+            self._known = [entry for entry in self._known if key(entry) not in gone]
+            more = self._judge_all()
+            gone = {key(change) for change in more if change.is_retracted}
+            changes, withdrawn = changes + more, withdrawn | gone
         self._remember_last(withdrawn)
         return changes
 

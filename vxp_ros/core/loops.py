@@ -1,17 +1,17 @@
 """Loop closures of a drive: old places that a new one resembles, confirmed by the point clouds and by each other.
 
-Where a loop has been closed, odometry tells for a while which old places the robot comes by, and those need not be
-recognised any more.
+For a while after a closure, or after the beginning of a drive, odometry tells which old places the robot comes by:
+those need not be recognised.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from .calibration import Calibration
-from .candidates import find_candidates, with_probabilities
+from .candidates import find_candidates, make_candidate, with_probabilities
 from .config import LoopSettings, MatchSettings, VerifySettings
 from .consensus import Consensus
 from .datatypes import Candidate, LoopClosure, Modality, Place
@@ -70,40 +70,50 @@ class LoopFinder:
 
     def close(self, place_id: int, rear: np.ndarray | None = None) -> LoopClosure | None:
         """The closure from this place alone, that clouds and odometry bear out; None without one."""
-        closure = self.revisit(place_id) or self.recognize(place_id)
-        if closure is None and rear is not None:
-            closure = self.recognize_behind(place_id, rear)
-        return closure if closure and self.path.is_plausible(closure, self.loop) else None
+        place, tried = self.place_map.place(place_id), set()
+        for candidate, T_guess in self.suggestions(place_id, rear):
+            if candidate.place_id in tried:
+                continue
+            register = self._register if T_guess is None else partial(self._register, T_guess=T_guess)
+            found = find_verified(place.cloud, [candidate], self.place_map, register)
+            if found is not None and self.path.is_plausible(closure := closure_of(place_id, place, found), self.loop):
+                return closure
+            if T_guess is None:
+                tried.add(candidate.place_id)
+        return None
 
-    def recognize(self, place_id: int) -> LoopClosure | None:
-        """With an old place whose descriptor is alike, wherever it is."""
-        likely = [entry for entry in self.candidates(place_id) if not entry.probability < self.loop.min_probability]
-        return self._closure(place_id, likely[: self.verify.candidates], self._register)
+    def suggestions(self, place_id: int, rear: np.ndarray | None) -> Iterator[tuple[Candidate, np.ndarray | None]]:
+        """Old places to hold against the new one's cloud, the surest first, and T_old_new [4, 4] where there is a first
+        guess of it."""
+        yield from self.expected(place_id)
+        for candidate in self.likely(place_id)[: self.verify.candidates]:
+            yield candidate, None
+        if rear is not None and (candidate := self.behind(place_id, rear)) is not None:
+            yield candidate, None
 
-    def recognize_behind(self, place_id: int, rear: np.ndarray) -> LoopClosure | None:
-        """With an old place that was passed in the other direction. Such a guess is wrong too often to be tried before
-        two keyframes in a row point to one stretch."""
+    def expected(self, place_id: int) -> Iterator[tuple[Candidate, np.ndarray | None]]:
+        """The old place where the robot must be again, by odometry and the last closure. This finds what looks
+        different: the street in the other direction, or by night."""
+        found = self.path.expected(place_id, self.consensus.last, self.loop)
+        if found is not None:
+            old, T_old_new, metres = found
+            distance = descriptor_distance(self.place_map.place(old), self.place_map.place(place_id))
+            guess = T_old_new if metres <= self.loop.follow else None
+            yield make_candidate(self.place_map, old, distance, float("inf")), guess
+
+    def likely(self, place_id: int) -> list[Candidate]:
+        """Old places that look alike, wherever they are."""
+        return [entry for entry in self.candidates(place_id) if not entry.probability < self.loop.min_probability]
+
+    def behind(self, place_id: int, rear: np.ndarray) -> Candidate | None:
+        """The old place that looks most like the view backwards. Alone it is mostly wrong: None unless that of the
+        keyframe before was on the same stretch."""
         best = next(iter(self.opposite(place_id, rear)), None)
         before, self._behind = self._behind, None if best is None else (place_id, best.place_id)
         if best is None or before is None:
             return None
         gaps = [abs(self.path.metres(a) - self.path.metres(b)) for a, b in zip(before, self._behind, strict=True)]
-        return self._closure(place_id, [best], self._register) if max(gaps) <= STRETCH else None
-
-    def revisit(self, place_id: int) -> LoopClosure | None:
-        """With the old place where the robot must be again, by the last closure and odometry. This finds what looks
-        different: the street in the other direction, or by night."""
-        expected = self.path.expected(place_id, self.consensus.last, self.loop)
-        if expected is None:
-            return None
-        old, T_old_new, metres = expected
-        guess = {"T_guess": T_old_new} if metres <= self.loop.follow else {}
-        return self._closure(place_id, self._compared(place_id, range(old, old + 1)), partial(self._register, **guess))
-
-    def _closure(self, place_id: int, candidates: Iterable[Candidate], register: Register) -> LoopClosure | None:
-        place = self.place_map.place(place_id)
-        found = find_verified(place.cloud, candidates, self.place_map, register)
-        return None if found is None else closure_of(place_id, place, found)
+        return best if max(gaps) <= STRETCH else None
 
     def candidates(self, place_id: int) -> list[Candidate]:
         """Places that are no recent past and that odometry allows, the most similar first."""
@@ -112,7 +122,8 @@ class LoopFinder:
         return [entry for entry in alike if self.path.may_meet(entry.place_id, place_id, self.loop)]
 
     def opposite(self, place_id: int, rear: np.ndarray) -> list[Candidate]:
-        """As `candidates`, by the view backwards among the places that were passed in the other direction."""
+        """As `candidates`, by the view backwards among the places that were passed in the other direction; their
+        distances are larger, and no calibration knows them."""
         old = self.path.old_places(place_id, self.loop)
         if not old or "lidar" not in self.place_map.modalities:
             return []
@@ -132,6 +143,12 @@ class LoopFinder:
         except MapError:  # nothing that could be compared with this place
             return ()
         return with_probabilities(found, self._calibration, query, against)
+
+
+def descriptor_distance(first: Place, second: Place) -> float:
+    """By the best descriptor that both have; inf when they share none."""
+    shared = [kind for kind in BEST_FIRST if kind in first.descriptors and kind in second.descriptors]
+    return float(np.linalg.norm(first.descriptors[shared[0]] - second.descriptors[shared[0]])) if shared else np.inf
 
 
 def modalities_for(place: Place, match: MatchSettings, place_map: PlaceMap) -> tuple[Modality, Modality]:

@@ -15,7 +15,7 @@ from .record import Recording
 from .replay import MAPPING_HZ, Workspace, replay
 from .summary import Replay
 
-NAME = "loop closing"
+NAME = "loops"
 # A closure off by more is wrong: registration's own limits.
 WRONG_M, WRONG_DEG = 0.5, 2.0
 
@@ -90,7 +90,9 @@ def close_loops(space: Workspace, processes: Processes, bag: Path, moments: list
 
 
 def read_path(file: Path) -> np.ndarray:
-    """[N, 4, 4] of a trajectory in TUM format."""
+    """[N, 4, 4] of a trajectory in TUM format; none where there is no file, as of a graph without keyframes."""
+    if not file.exists():
+        return np.empty((0, 4, 4))
     return np.array([pose_from_vector(row) for row in np.loadtxt(file, ndmin=2)[:, 1:]]).reshape(-1, 4, 4)
 
 

@@ -90,7 +90,7 @@ def ros_environment(out: Path) -> dict[str, str]:
 
 
 def write_parameters(space: Workspace, node: str, rig: dict) -> None:
-    """A YAML file for the mapper or the localizer: everything in its bag is wanted, from the rig that recorded it."""
+    """A YAML file for a node: everything in its bag is wanted, from the rig that recorded it."""
     parameters = {
         "use_sim_time": True,
         "model.weights": MODEL,

@@ -76,9 +76,11 @@ def run_demo(out: Path, bags: tuple[Path, Path] | None = None, radius_m: float =
             place_map = load_map(path_of_map(out / "maps", MAP_NAME))
             replays = [mapping, *(localize(space, processes, data, mode) for mode in MODES)]
             left_out = "it drives the synthetic town" if bags else missing_part()
-            act = None if left_out else second_act(space, processes)
+            act, loops = None, {"left_out": left_out}
+            if not left_out:
+                act, loops = second_act(space, processes)
         with space.phase("report"):
-            return report(space, model_id, data, place_map, replays, radius_m, act, left_out)
+            return report(space, model_id, data, place_map, replays, radius_m, act, loops)
 
 
 def prepare_folder(out: Path, bags: Iterable[Path] = ()) -> Path:
@@ -122,14 +124,19 @@ def localize(space: Workspace, processes: Processes, data: DemoData, mode: str) 
         return replay(space, processes, mode, "localizer", data.query_bag, arguments, rate)
 
 
-def second_act(space: Workspace, processes: Processes) -> LoopAct:
-    """A drive with loops through the same town."""
-    with space.phase("loop drive"):
-        bag = make_loop_drive(space.out / "town")
-        moments = read_moments(bag)
-        check_length(bag, moments, MAPPING_HZ, REPLAY_TIMEOUT_S)
-        write_parameters(space, "loop_closer", rig_parameters(bag, moments[0]))
-    return close_loops(space, processes, bag, moments)
+def second_act(space: Workspace, processes: Processes) -> tuple[LoopAct | None, dict]:
+    """A drive with loops through the same town, and its numbers; those say why, when it failed: the first act's are
+    worth a report all the same."""
+    try:
+        with space.phase("loop drive"):
+            bag = make_loop_drive(space.out / "town")
+            moments = read_moments(bag)
+            check_length(bag, moments, MAPPING_HZ, REPLAY_TIMEOUT_S)
+            write_parameters(space, "loop_closer", rig_parameters(bag, moments[0]))
+        act = close_loops(space, processes, bag, moments)
+        return act, act.numbers()
+    except VxpError as problem:
+        return None, {"failed": str(problem)}
 
 
 def report(
@@ -140,10 +147,10 @@ def report(
     replays: list[Replay],
     radius_m: float,
     act: LoopAct | None,
-    left_out: str,
+    loops: dict,
 ) -> dict:
-    """Numbers first, so that they are there to look at even when the run turns out to be a failure. left_out: why there
-    is no second act."""
+    """Numbers first, so that they are there to look at even when the run turns out to be a failure. loops: those of the
+    second act."""
     poses = {moment.stamp_ns: moment.T_map_base for moment in data.queries}
     truth = Truth(poses, place_map.poses[:, :3, 3], radius_m)
     answers = [
@@ -152,7 +159,6 @@ def report(
         for line in result.recording.answers
     ]
     controls = control_recalls(data.queries, data.places, MODEL, radius_m)
-    loops = act.numbers() if act else {"left_out": left_out}
     replays = [*replays, act.replay] if act else replays
     summary = summarise(model_id, place_map, data, replays, answers, controls, radius_m, space.seconds, loops)
     write_json(space.out / "summary.json", summary)

@@ -41,7 +41,13 @@ class Replay:
     def is_settled(self) -> bool:
         """True when the node has received every frame and none is on its way through it any more."""
         self.recording.update()
-        return account(self)["balanced"]
+        return account(self)["balanced"] and self.has_looked_back()
+
+    def has_looked_back(self) -> bool:
+        """True when a loop closer is through with its keyframes; other nodes have nothing to look back at."""
+        values = self.values("closures")
+        done = sum(int(values.get(key, 0)) for key in ("looked_at", "superseded", "failed"))
+        return not values or done >= len(self.recording.keyframes)
 
     def values(self, status: str) -> dict[str, str]:
         """Keys and values of one diagnostic status of the node; empty before the first."""
@@ -233,7 +239,9 @@ def check(summary: dict) -> None:
     if not summary["candidates"] or silent:
         raise VxpError(f"demo failed: no candidate arrived in {', '.join(silent) or 'any mode'}; see logs/")
     if summary["loops"].get("closures") == 0:
-        raise VxpError("demo failed: no loop closure arrived; see logs/")
+        raise VxpError("demo failed: no loop closure stands at the end; see logs/")
+    if "failed" in summary["loops"]:
+        raise VxpError(f"demo failed in its second act: {summary['loops']['failed']}")
 
 
 def check_accounting(rows: dict[str, dict]) -> None:

@@ -44,8 +44,9 @@ img { max-width: 100%; height: auto; display: block; }
 {{ summary.data.name }}, {{ summary.created[:16] | replace("T", " ") }} UTC</p>
 <p>A bag player published {{ summary.data.map_frames }} recorded frames to the mapper node, which saved a place map. The
 player then published {{ summary.data.query_frames }} other frames, once per mode, to the localizer node, which answered
-each with place candidates. In a second act loop closures pull a drifting trajectory straight. Player, nodes and
-recorder are separate processes on real Fast DDS.</p>
+each with place candidates.
+{{ "In a second act loop closures work against the drift of odometry." if summary.loops.closures is defined }}
+Player, nodes and recorder are separate processes on real Fast DDS.</p>
 
 <div class="tiles">
 <div class="tile"><b>{{ summary.queries_answered }} / {{ summary.frames_sent.query }}</b>queries answered</div>
@@ -106,17 +107,17 @@ its best place only when the model's calibration, fitted on another synthetic to
 {% endif %}
 {% endfor %}
 
-<h2>Second act: a trajectory pulled straight</h2>
+<h2>Second act: loop closures against drift</h2>
 {% set loops = summary.loops %}
-{% if loops.left_out is defined %}
+{% if loops.closures is not defined %}
 <p>Left out: {{ loops.left_out }}.</p>
 {% else %}
 <p>The player published {{ loops.metres | number }} m of another drive through the town, which comes back to streets
 that it knows, with odometry that goes wrong as a car's does. The loop closer kept {{ loops.keyframes }} keyframes,
-looked back from {{ loops.looked_at }} of them, one per second at most, and published {{ loops.closures }} loop
+looked back from {{ loops.looked_at }} of them and published {{ loops.closures }} loop
 closures that stand ({{ loops.retracted }} were retracted). {{ loops.wrong }} of them
 {{ "is" if loops.wrong == 1 else "are" }} wrong, off by more than half a metre or 2 degrees; the median is off by
-{{ loops.median_m | number(2) }} m. The pose graph node straightened the path with them.</p>
+{{ loops.median_m | number(2) }} m. The pose graph node computed the path with them.</p>
 <div class="scroll"><table>
 <tr><th>metres from the truth</th><th>odometry alone</th><th>with loop closures</th></tr>
 <tr><td>over the drive (root mean square)</td><td>{{ loops.rms_m.odometry | number(2) }}</td>
@@ -125,7 +126,7 @@ closures that stand ({{ loops.retracted }} were retracted). {{ loops.wrong }} of
 <td><b>{{ loops.end_m.path | number(2) }}</b></td></tr>
 </table></div>
 <figure><img src="{{ pictures.loops | picture }}" alt="The trajectory before and after">
-<figcaption>Both trajectories begin at the true pose. The straightened path and all constraints are in slam/ beside this
+<figcaption>Both trajectories begin at the true pose. The path and all constraints are in slam/ beside this
 page, as a TUM trajectory and a g2o graph.</figcaption></figure>
 {% endif %}
 

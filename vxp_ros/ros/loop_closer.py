@@ -16,6 +16,7 @@ from ..core.errors import ModelError
 from ..core.loops import LoopFinder
 from ..core.registration import Registration, missing_library
 from ..core.registration_process import RegistrationProcess
+from ..core.stopwatch import Stopwatch
 from .mapper import Mapper
 from .publishers import closure_message, closures_marker
 from .qos import latched_qos, overridable, result_qos
@@ -91,10 +92,11 @@ class LoopCloser(Mapper):
 
     # A keyframe's way: on the worker's thread into the map, from there on the closing thread
 
-    def tell(self, place_id: int, place: Place, frame: Frame) -> None:
-        super().tell(place_id, place, frame)
-        if self.settings.verify.enable:
-            rear = self.recognizer.describe_rear(frame) if self.settings.loop.reverse else None
+    def tell(self, place_id: int, place: Place, frame: Frame, watch: Stopwatch) -> None:
+        super().tell(place_id, place, frame, watch)
+        if self.settings.verify.enable and place.cloud is not None:
+            with watch.stage("describe_rear"):
+                rear = self.recognizer.describe_rear(frame) if self.settings.loop.reverse else None
             self.closing.submit((self.finder, place_id, rear))
 
     def _look_back(self, task: tuple[LoopFinder, int, np.ndarray | None]) -> None:

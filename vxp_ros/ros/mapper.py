@@ -116,17 +116,17 @@ class Mapper(SensorNode):
         except MapError as problem:
             self.warn("bad_place", f"place refused: {problem}")
             return "bad_place"
-        with watch.stage("publish"):
-            self.tell(place_id, place, frame)
+        self.tell(place_id, place, frame, watch)
         self.last_pose = T_map_base if drive == self.drive else None
         self.last_added = time.monotonic()
         self.unsaved, self.is_kept = self.unsaved + 1, False
         self.timings.add({**watch.stage_ms, "total": 1000 * (time.perf_counter() - start)})
         return ""
 
-    def tell(self, place_id: int, place: Place, frame: Frame) -> None:
+    def tell(self, place_id: int, place: Place, frame: Frame, watch: Stopwatch) -> None:
         """Of a place that the map has just got, and what it was made of."""
-        self.keyframes.publish(keyframe_message(place_id, place, self.encoder.model_id, self.pose_frames))
+        with watch.stage("publish"):
+            self.keyframes.publish(keyframe_message(place_id, place, self.encoder.model_id, self.pose_frames))
 
     def _on_reset(self) -> None:
         """The clock went back: what follows is another drive, whose odometry has nothing to do with the one before."""
