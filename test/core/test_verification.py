@@ -113,6 +113,7 @@ def resident_mb(pid: int) -> float:
     return sum(entry.memory_info().rss for entry in [process, *process.children(recursive=True)]) / 2**20
 
 
+@pytest.mark.slow
 def test_memory_stays_where_it_is(clouds, record_property):
     """Of a robot that stands where a keyframe was made, KISS-Matcher keeps 17 MiB with every call."""
     calls, most_mb = 5, 20

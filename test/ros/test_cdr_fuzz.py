@@ -177,6 +177,7 @@ rclpy.spin(node)
 """
 
 
+@pytest.mark.slow
 def test_a_naive_node_dies_of_the_same_attack(ros, robot, count, record_property):
     attacker, trials, deaths = Attacker(robot, "raw"), count(1, 20), []
     for _ in range(trials):

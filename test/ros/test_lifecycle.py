@@ -135,6 +135,7 @@ def walk(robot, name, steps, seed=4):
     return wrong, threads, files
 
 
+@pytest.mark.slow
 def test_random_transitions_leave_the_right_state_and_leak_nothing(
     robot, spin, model, map_root, count, record_property
 ):
@@ -150,6 +151,7 @@ def test_random_transitions_leave_the_right_state_and_leak_nothing(
     assert threads[-1] <= threads[0] and files[-1] <= files[0]
 
 
+@pytest.mark.slow
 def test_a_forgetful_node_fails_the_same_walk(robot, spin, model, map_root, record_property):
     node = spin(Forgetful, "vxp_localizer", **localizer_parameters(model, map_root)).node
     _, threads, files = walk(robot, "vxp_localizer", 60)
@@ -315,6 +317,7 @@ def shown_alone(robot, heard, number):
     return len(heard) - before
 
 
+@pytest.mark.slow
 def test_a_flood_of_requests_is_answered_and_the_sensors_are_still_heard(
     robot, spin, model, map_root, count, record_property
 ):
@@ -342,6 +345,7 @@ def test_a_flood_of_requests_is_answered_and_the_sensors_are_still_heard(
     assert max(flood.waits) < 5 and len(candidates) - before > alone / 4  # a busy computer; the record says more
 
 
+@pytest.mark.slow
 def test_a_naive_service_loses_requests(robot, map_root, count, record_property):
     number = count(300, 1000)
     spinning = SpinningNode(lambda name, **_: Blocking(name, map_root), "naive")

@@ -129,6 +129,7 @@ def show_at_10_hz(robot, seconds, until=lambda: False, **options):
     return None
 
 
+@pytest.mark.slow
 def test_stopped_sensors_are_told_and_taken_back(robot, start, count, record_property):
     """Random schedules; each time the level changes within 2 s, and back within 2 s."""
     rng, schedules, told, back = random.Random(7), count(1, 20), [], []
@@ -235,7 +236,7 @@ def looped_bag(tmp_path_factory):
     return out
 
 
-def loop_the_bag(robot, node, bag, loops):
+def loop_the_bag(robot, node, bag, loops, patience):
     """The numbers of pairs in so many loops by the real player at twice the speed."""
     names = [
         "-r",
@@ -248,16 +249,17 @@ def loop_the_bag(robot, node, bag, loops):
     command = [sys.executable, "-m", "vxp_ros.ros.bag_player", str(bag), "--loop", "--clock", "100", "--rate", "2"]
     player = subprocess.Popen([*command, "--wait-for-subscribers", "--ros-args", *names])
     try:
-        robot.spin_until(lambda: len(node.loops) > loops or player.poll() is not None, 60 + 4 * loops)
+        robot.spin_until(lambda: len(node.loops) > loops or player.poll() is not None, patience)
     finally:
         player.send_signal(signal.SIGINT)
         player.wait(20)
     return [len(loop) for loop in node.loops[:loops]]
 
 
+@pytest.mark.slow
 def test_loops_of_a_bag_give_equal_pairs(robot, pairs, looped_bag, count, record_property):
     loops, node = count(3, 50), pairs(use_sim_time=True)
-    found = loop_the_bag(robot, node, looped_bag, loops)
+    found = loop_the_bag(robot, node, looped_bag, loops, 120 + 4 * loops)
     record_property("pairs per loop, least and most", (min(found), max(found)))
     record_property("loops", len(found))
     assert len(found) == loops
@@ -265,8 +267,9 @@ def test_loops_of_a_bag_give_equal_pairs(robot, pairs, looped_bag, count, record
     assert found[0] >= 49
 
 
+@pytest.mark.slow
 def test_a_naive_pairer_stops_at_the_first_loop(robot, pairs, looped_bag, record_property):
-    found = loop_the_bag(robot, pairs(True, use_sim_time=True), looped_bag, 3)
+    found = loop_the_bag(robot, pairs(True, use_sim_time=True), looped_bag, 3, 60)
     record_property("pairs per loop", found)
     assert len(found) < 3 or min(found) < 40
 
