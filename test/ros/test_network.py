@@ -121,7 +121,7 @@ def localizer(wire, model, map_root, tmp_path):
         made.append(
             Pair(wire, ["-m", "vxp_ros.ros.localizer", "--autostart", "--ros-args", *arguments], tmp_path, profile)
         )
-        assert made[-1].wait_for_answer(120) is not None, made[-1].output()
+        assert made[-1].wait_for_answer(240) is not None, made[-1].output()
         return made[-1]
 
     yield make
