@@ -11,10 +11,10 @@ demo: setup
 	@$(IN_ENV) vxp demo --out out/demo
 
 test: setup
-	@$(IN_ENV) python -m pytest test -m "not slow"
+	@$(IN_ENV) python -m pytest test -m "not slow and not by_hand"
 
 test-slow: setup
-	@$(IN_ENV) python -m pytest test -m slow
+	@$(IN_ENV) python -m pytest test -m "slow and not by_hand"
 
 lint: setup
 	@$(IN_ENV) ruff check . && ruff format --check . && codespell

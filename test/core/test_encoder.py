@@ -307,6 +307,7 @@ def test_cuda_describes_as_the_cpu_does(encoder, folder, modality):
     assert np.linalg.norm(there - encoder.describe(frame(), modality).vector) < 1e-2
 
 
+@pytest.mark.by_hand
 @pytest.mark.slow
 @pytest.mark.parametrize("modality", ["camera", "lidar"])
 def test_real_frames_are_described_in_time(encoder, modality, record_property):

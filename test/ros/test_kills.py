@@ -14,7 +14,7 @@ from nav_msgs.msg import Path as PathMsg
 
 from vxp_ros.msg import Keyframe, PlaceCandidates
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow]
+pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.by_hand]
 OK = 0
 PATIENCE_S = 240  # the record has the seconds; a computer with other work takes a minute to load torch
 

@@ -14,7 +14,7 @@ from live_rig import EXTRINSICS, NodeProcess, cloud_message, scene
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow]
+pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.by_hand]
 LINES_PER_MINUTE = 20
 DEEP = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 NAIVE_NODE = """

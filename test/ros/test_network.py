@@ -19,7 +19,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 from live_rig import EXTRINSICS
 from wire import Wire, why_no_wire
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow]
+pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.by_hand]
 HERE = Path(__file__).parent
 PROFILES = HERE.parents[1] / "config"
 SHIPPED, LOSSY = "fastdds_large_data.xml", "fastdds_lossy_network.xml"

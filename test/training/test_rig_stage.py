@@ -47,8 +47,9 @@ def losses(folder, kind: str = "step") -> list[float]:
     return [entry["loss"] for entry in entries if entry["kind"] == kind]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=() if kind == "einet" else pytest.mark.slow) for kind in KINDS]
+    "kind", [pytest.param(kind, marks=() if kind == "einet" else pytest.mark.by_hand) for kind in KINDS]
 )
 def test_it_learns_a_street(tmp_path, kind):
     stage = make_stage(KINDS[kind], RingStreet(6, views=4), epochs=2)

@@ -197,6 +197,7 @@ def test_dates_are_those_of_other_seasons():
     assert days[1] - days[0] < 1 and days[2] - days[1] > 90
 
 
+@pytest.mark.by_hand
 @pytest.mark.slow
 def test_large_town_is_quick_and_lean():
     import resource
