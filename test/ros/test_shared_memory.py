@@ -23,7 +23,7 @@ OLD = time.time() - 3600
 
 def segments_of(pid: int) -> set[str]:
     with open(f"/proc/{pid}/maps") as file:
-        return {line.split()[-1] for line in file if "/dev/shm/" in line and "_port" not in line}
+        return {line.split()[-1] for line in file if "/dev/shm/fast" in line and "_port" not in line}
 
 
 def age(path: str) -> None:
