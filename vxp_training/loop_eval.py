@@ -137,14 +137,19 @@ def with_random_ones(closures: Sequence[LoopClosure], rng: np.random.Generator) 
 
 
 def optimised(drive: LoopDrive, odometry: np.ndarray, closures: Sequence[LoopClosure]) -> np.ndarray:
-    """[N, 4, 4] from the pose graph, fed in the order of the drive."""
+    """[N, 4, 4] from the pose graph."""
+    return solved(drive, odometry, closures).poses
+
+
+def solved(drive: LoopDrive, odometry: np.ndarray, closures: Sequence[LoopClosure]) -> PoseGraph:
+    """The pose graph, fed in the order of the drive and optimised. odometry: [N, 4, 4]."""
     graph = PoseGraph()
     for row, (place, T) in enumerate(zip(drive.places, odometry, strict=True)):
         graph.add_keyframe(row, place.stamp_ns, T)
     for closure in sorted(closures, key=lambda entry: entry.to_id):
         graph.add_closure(closure)
     graph.optimize()
-    return graph.poses
+    return graph
 
 
 def ate(drive: LoopDrive, poses: np.ndarray) -> float:
