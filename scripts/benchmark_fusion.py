@@ -16,7 +16,7 @@ from vxp_ros.core.datatypes import Frame
 from vxp_ros.core.encoder import Encoder
 from vxp_ros.core.geometry import make_transform, rotation_z
 from vxp_ros.core.json_file import write_json
-from vxp_ros.core.models.view_fusion import each_view, in_colour
+from vxp_ros.core.models.view_fusion import each_view, in_colour, side_by_side
 from vxp_ros.core.preprocessing.views import frame_views
 from vxp_training.datasets.town.store.task import RigChoice
 from vxp_training.datasets.town_days import Spacing, TownDays, record_days
@@ -126,7 +126,8 @@ def describe(encoder: Encoder, frame: Frame, seed: int, faults: dict) -> dict[st
 
     def fused(pictures: torch.Tensor, sees: torch.Tensor) -> np.ndarray:
         lidar = each_view(network.lidar.trunk, pictures[None])
-        return network.fused(maps, lidar, in_colour(colours, pictures[None]), views.yaw[None], sees[None])[0].numpy()
+        told = network.fused(maps, lidar, in_colour(colours, pictures[None]), views.yaw[None], sees[None])
+        return side_by_side(told)[0].numpy()
 
     vectors = {"fused": fused(views.pictures, views.sees)}
     vectors |= {

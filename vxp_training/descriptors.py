@@ -32,9 +32,9 @@ class Describer(Protocol):
     """What turns frames into vectors: an Encoder, or a baseline that behaves like one."""
 
     modalities: tuple[Modality, ...]
-    dimension: int
     model_id: str
 
+    def length_of(self, modality: Modality) -> int: ...
     def describe(self, frame: Frame, modality: Modality) -> Descriptor: ...
 
 
@@ -93,7 +93,7 @@ class DescriptorStore:
     def _open(self, modality: Modality) -> np.memmap:
         """The modality's file, a new one of zeros when there is none or one of another form."""
         path = self.folder / f"{modality}.npy"
-        form = np.dtype([("state", "u1"), ("vector", "<f4", (self.describer.dimension,))])
+        form = np.dtype([("state", "u1"), ("vector", "<f4", (self.describer.length_of(modality),))])
         try:
             array = np.lib.format.open_memmap(path, mode="r")  # "r+" would lengthen a file that was cut
             if array.shape == (len(self.frames),) and array.dtype == form:

@@ -15,7 +15,7 @@ from torch import nn
 from vxp_ros.core.errors import SourceError
 from vxp_ros.core.models.recipe import Recipe
 from vxp_ros.core.models.view import ViewModel
-from vxp_ros.core.models.view_fusion import each_view, in_colour
+from vxp_ros.core.models.view_fusion import added, each_view, in_colour
 from vxp_ros.core.preprocessing.views import Views, frame_views
 
 from .distributed import Ranks
@@ -117,7 +117,7 @@ class FusionStage(PlaceTask):
     def outcome(self, batch: FusionBatch, pictures: torch.Tensor, sees: torch.Tensor, name: str) -> Outcome:
         with torch.no_grad():
             lidar = each_view(self.network.lidar.trunk, pictures)
-        vectors = self.network.fused(batch.maps, lidar, in_colour(batch.colours, pictures), batch.yaw, sees)
+        vectors = added(self.network.fused(batch.maps, lidar, in_colour(batch.colours, pictures), batch.yaw, sees))
         is_there = sees.flatten(1).any(dim=1)  # a frame in which nothing was seen has no descriptor
         vectors = vectors[is_there]
         pairs = others(batch.positives)[is_there][:, is_there], batch.negatives[is_there][:, is_there]

@@ -182,7 +182,7 @@ class MinedStage(TupleTask):
         """[N, D] float32 by row of the keyframes, NaN for those that are not looked at; by the weights as they are."""
         self.eval()
         rows, how = self.described_rows, self.filling
-        vectors = np.full((len(self.split.keyframes), self.model.dimension), np.nan, np.float32)
+        vectors = np.full((len(self.split.keyframes), self.model.length_of("fused")), np.nan, np.float32)
         size = self.unit * how.batch
         parts = [rows[i : i + size] for i in range(0, len(rows), size)]
         frames = load(self.cache, parts, how.workers, RigFrames.stack)

@@ -16,6 +16,10 @@ def at(x: float, yaw: float = 0.0, *, off: float = 0.0, turned: float = 0.0) -> 
     return T_MAP_ODOM @ T_odom_base @ error, T_odom_base
 
 
+def sure(x: float, **error) -> tuple[np.ndarray, np.ndarray, bool]:
+    return *at(x, **error), True
+
+
 def test_it_opens_at_the_third_that_agrees_and_stays_open():
     gate, steps = ConsistencyGate(), [(0, 0, 0), (9, 1, 0.4), (25, 2, -0.4), (40, 0, 0)]
     assert [gate.add(*at(x, yaw, off=off), 3) for x, yaw, off in steps] == [False, False, True, True]
@@ -36,8 +40,8 @@ def test_each_must_agree_with_each():
 
 
 def test_odometry_may_drift_on_the_way():
-    assert agree(*at(100, off=3.9), *at(0))
-    assert not agree(*at(100, off=4.1), *at(0))
+    assert agree(sure(100, off=3.9), sure(0))
+    assert not agree(sure(100, off=4.1), sure(0))
 
 
 def test_only_the_last_ones_matter():
@@ -59,5 +63,20 @@ def test_they_are_compared_where_the_robot_is():
     here, there = at(700.0), at(703.0, turned=1.0)
     offsets = [odometry_in_map(*pose)[:3, 3] for pose in (here, there)]
     assert np.linalg.norm(offsets[0] - offsets[1]) > 10
-    assert agree(*there, *here)
+    assert agree((*there, True), (*here, True))
     assert np.allclose(odometry_in_map(*here), T_MAP_ODOM)
+
+
+def test_recognised_places_agree_more_widely():
+    steps = [(0, 6.0, 0), (20, -5.0, 10), (40, 0.0, 0)]
+    gate, strict = ConsistencyGate(), ConsistencyGate()
+    assert [gate.add(*at(x, off=off, turned=turned), 3, False) for x, off, turned in steps] == [False, False, True]
+    assert not any(strict.add(*at(x, off=off, turned=turned), 3) for x, off, turned in steps)
+    assert gate.add(*at(60, off=20.0), 3, False) is False and len(gate) == 1
+    assert gate.add(*at(80, turned=170.0), 3, False) is False and len(gate) == 1
+
+
+def test_a_robot_that_stands_recognises_one_place_once():
+    gate = ConsistencyGate()
+    assert [gate.add(*at(x), 2, False) for x in (0.0, 0.1, 1.0, 3.9, 4.1, 4.2)] == [False] * 4 + [True] * 2
+    assert gate.add(*at(4.3), 2) is True  # a registered pose counts wherever it is

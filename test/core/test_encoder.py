@@ -48,7 +48,7 @@ def lidar(encoder, **changes) -> np.ndarray:
 def test_attributes_come_from_the_model(encoder):
     assert encoder.modalities == ("camera", "lidar")
     assert encoder.model_id.startswith("vxp_lite-")
-    assert (encoder.dimension, encoder.device) == (256, "cpu")
+    assert (encoder.length_of("camera"), encoder.device) == (256, "cpu")
 
 
 @pytest.mark.parametrize("modality", ["camera", "lidar"])

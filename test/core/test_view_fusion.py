@@ -1,4 +1,4 @@
-"""The fused descriptor: it starts as the sum of the sensors' own, and what was not seen does not matter."""
+"""The fused descriptor: it starts as the sensors' own side by side, and what was not seen does not matter."""
 
 from copy import deepcopy
 
@@ -13,6 +13,7 @@ from vxp_ros.core.geometry import make_transform
 from vxp_ros.core.model_store import Model, find_recipe
 from vxp_ros.core.models import build_model
 from vxp_ros.core.models.recipe import parse_recipe, read_recipe
+from vxp_ros.core.models.view_fusion import added, side_by_side
 from vxp_ros.core.preprocessing.views import frame_views, is_blank
 
 R_AHEAD = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
@@ -56,21 +57,29 @@ def encoder_of(network) -> Encoder:
     return Encoder(Model(network.recipe, network, "view-0"), torch.device("cpu"))
 
 
-def test_it_starts_as_the_sum_of_the_sensors_own(network):
+def test_it_starts_as_the_sensors_own_side_by_side(network):
     encoder, frame = encoder_of(network), frame_of()
     camera, lidar, fused = (encoder.describe(frame, kind).vector for kind in ("camera", "lidar", "fused"))
-    total = camera + lidar
-    assert np.allclose(fused, total / np.linalg.norm(total), atol=1e-5)
+    assert fused.shape == (512,) and np.linalg.norm(fused) == pytest.approx(1, abs=1e-5)
+    assert np.allclose(fused * 2**0.5, np.concatenate([camera, lidar]), atol=1e-5)
+
+
+def test_training_compares_the_sum_of_both():
+    told = torch.tensor([[[3.0, 0.0], [0.0, 4.0]], [[0.0, 0.0], [0.0, 2.0]]])
+    assert torch.allclose(added(told), torch.tensor([[0.6, 0.8], [0.0, 1.0]]))
+    assert side_by_side(torch.zeros(1, 2, 4)).isnan().all()
 
 
 @pytest.mark.parametrize("sensor", ["camera", "lidar"])
-def test_without_one_sensor_it_starts_as_the_other(network, sensor):
+def test_without_one_sensor_the_others_half_is_left(network, sensor):
     encoder, frame = encoder_of(network), frame_of()
     alone = {
         "camera": Frame(0, frame.images),
         "lidar": Frame(0, {}, frame.points, T_base_lidar=frame.T_base_lidar, cameras={"camera_0": camera(0.0)}),
     }[sensor]
-    assert np.allclose(encoder.describe(alone, "fused").vector, encoder.describe(frame, sensor).vector, atol=1e-5)
+    halves = encoder.describe(alone, "fused").vector.reshape(2, -1) * 2**0.5
+    left, lost = halves if sensor == "camera" else halves[::-1]
+    assert np.allclose(left, encoder.describe(frame, sensor).vector, atol=1e-5) and not lost.any()
 
 
 def test_what_was_not_seen_does_not_matter(trained):

@@ -135,7 +135,7 @@ def start(robot, model, map_root):
         spinning = SpinningNode(Localizer, "vxp_localizer", **given)
         started.append(spinning)
         spinning.bring_up()
-        robot.meet()
+        robot.meet(has_lidar=given.get("input__modality") != "camera")
         return spinning
 
     yield start

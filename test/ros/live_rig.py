@@ -172,13 +172,14 @@ class Robot:
             self.spin_until(condition, period)
         return condition()
 
-    def meet(self, timeout: float = 30.0) -> None:
+    def meet(self, timeout: float = 30.0, has_lidar: bool = True) -> None:
         """Wait until somebody listens to all topics, with the reliability that suits their publishers.
 
         A node that has chosen to be reliable to the publisher made last knows of all those made before.
         """
-        publishers = (self.images, self.infos, self.odometry, self.clouds)
-        sensors = [entry for entry in (self.images, self.clouds) if entry is not self.odometry]
+        lidar = (self.clouds,) if has_lidar else ()
+        publishers = (self.images, self.infos, self.odometry, *lidar)
+        sensors = [entry for entry in (self.images, *lidar) if entry is not self.odometry]
         audience = Audience(self.node, list(publishers), sensors)
 
         def is_there() -> bool:

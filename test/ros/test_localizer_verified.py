@@ -269,8 +269,34 @@ def test_without_odometry_nothing_moves_and_everybody_hears_why(robot, start, cl
     assert robot.spin_until(lambda: states and "need odometry" in states[-1].reason)
     assert robot.spin_until(lambda: robot.level("search") == 1)
     assert "need odometry" in robot.diagnostics["search"].message
-    assert gate(robot) == "closed: no odometry at the stamps of verified poses"
+    assert gate(robot) == "closed: no odometry at the stamps of answers"
     assert initial == []
+
+
+def test_without_clouds_several_places_in_a_row_must_agree(robot, start):
+    candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
+    initial = robot.listen(PoseWithCovarianceStamped, "/initialpose")
+    start(input__modality="camera", match__query="camera", output__publish_initialpose=True,
+          output__min_consistent_places=2)  # fmt: skip
+    for metres in (0.0, 0.1, 3.0):
+        see(robot, candidates, HERE @ pose(metres, 0, 0))
+    assert robot.spin_until(lambda: gate(robot) == "closed: 1 of 2 recognised places agree")
+    assert initial == []
+    see(robot, candidates, HERE @ pose(5, 0, 0))
+    assert robot.spin_until(lambda: gate(robot) == "open" and initial)
+    assert np.allclose(to_matrix(initial[0].pose.pose), HERE)
+    assert (initial[0].pose.covariance[0], initial[0].pose.covariance[35]) == pytest.approx((5.0**2, 3.14**2))
+
+
+def see(robot, heard, T_map_base):
+    """An answer to the picture of HERE, when odometry says that the robot is at this pose."""
+    before, now = len(heard), robot.now_ns()
+    robot.odometry.publish(odometry_message(invert(T_MAP_ODOM) @ T_map_base, now))
+    robot.spin(0.2)
+    robot.infos.publish(camera_info_message(128, 96, K, now))
+    robot.images.publish(image_message(scene(0)[0], now))
+    assert robot.spin_until(lambda: len(heard) > before, 20), "no answer"
+    assert (heard[-1].status, heard[-1].candidates[0].place_id) == (OK, 0), heard[-1].message
 
 
 @needs_libraries

@@ -32,7 +32,7 @@ class Counting:
 
     def __init__(self, model, stop_after: int | None = None):
         self.model, self.calls, self.stop_after = model, [], stop_after
-        self.modalities, self.dimension, self.model_id = model.modalities, model.dimension, model.model_id
+        self.modalities, self.length_of, self.model_id = model.modalities, model.length_of, model.model_id
 
     def describe(self, frame, modality):
         if len(self.calls) == self.stop_after:
@@ -44,7 +44,7 @@ class Counting:
 def test_vectors_are_the_models_own(town, ridge, tmp_path):
     vectors = DescriptorStore(tmp_path, town, ridge).describe(np.array([0, 3, 7]))
     for modality in ("camera", "lidar"):
-        assert vectors[modality].shape == (12, ridge.dimension) and vectors[modality].dtype == np.float32
+        assert vectors[modality].shape == (12, ridge.length_of(modality)) and vectors[modality].dtype == np.float32
         for row in range(12):
             if row in (0, 3, 7):
                 np.testing.assert_array_equal(vectors[modality][row], ridge.describe(town.frame(row), modality).vector)

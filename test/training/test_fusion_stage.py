@@ -14,6 +14,7 @@ from vxp_ros.core.errors import ModelError, SourceError
 from vxp_ros.core.model_store import save_model
 from vxp_ros.core.models import build_model
 from vxp_ros.core.models.recipe import ViewRecipe, dump_recipe
+from vxp_ros.core.models.view_fusion import side_by_side
 from vxp_ros.core.preprocessing.views import frame_views
 from vxp_training.engine import Engine
 from vxp_training.fusion_stage import FusionStage, padded, with_gaps
@@ -94,7 +95,7 @@ def test_batches_hold_what_the_robot_would_see(tmp_path):
         lidar = stage.network.lidar.trunk(single.pictures[0])[None]
         mask = single.pictures[:, :, :1]
         painted = torch.cat([single.colours * mask, mask], dim=2)
-        found = stage.network.fused(single.maps, lidar, painted, single.yaw, single.sees)
+        found = side_by_side(stage.network.fused(single.maps, lidar, painted, single.yaw, single.sees))
     assert torch.allclose(found, wanted, atol=5e-3)  # kept as float16
 
 

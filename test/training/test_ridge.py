@@ -72,7 +72,7 @@ def test_frames_of_a_town(tmp_path):
     ridge = Ridge(gists, views, penalty=1.0)
     for modality in ridge.modalities:
         found = ridge.describe(frames[2], modality)
-        assert found.vector.shape == (ridge.dimension,) and found.model_id == ridge.model_id
+        assert found.vector.shape == (ridge.length_of(modality),) and found.model_id == ridge.model_id
     assert ridge.model_id == Ridge(gists, views, penalty=1.0).model_id != Ridge(gists, views, penalty=2.0).model_id
     blind = replace(frames[0], images={})
     with pytest.raises(BadInput, match="no image"):

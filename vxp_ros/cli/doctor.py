@@ -200,7 +200,7 @@ def check_model_and_map(model: str, map_path: Path | None, device: str) -> Itera
 
         try:
             encoder = Encoder.load(model, device)
-            what = f"{encoder.model_id}: {encoder.dimension} numbers by {' and '.join(encoder.modalities)}"
+            what = f"{encoder.model_id}: {encoder.recipe.lengths_in_words()}"
             yield Finding("OK", "model", f"{what}, on {encoder.device}")
         except VxpError as problem:
             yield Finding("FAIL", "model", str(problem), "vxp model init vxp_lite --out DIR, or give another folder")

@@ -42,6 +42,7 @@ def info_command(
     report = {
         "model_id": loaded.model_id,
         "dimension": recipe.dimension,
+        "lengths": {modality: recipe.length_of(modality) for modality in recipe.modalities},
         "modalities": recipe.modalities,
         "trained_on": recipe.trained_on,
         "commit": recipe.commit,
@@ -51,7 +52,7 @@ def info_command(
     write_json(json_file, report)
     rows = [
         ["id", loaded.model_id],
-        ["descriptor", f"{recipe.dimension} numbers, {'length 1' if recipe.normalise else 'not normalised'}"],
+        ["it makes", f"{recipe.lengths_in_words()}, {'length 1' if recipe.normalise else 'not normalised'}"],
         *([f"parameters ({name})", f"{number:,}"] for name, number in report["parameters"].items()),
         ["image trunk", f"{recipe.image.backbone}, input {' x '.join(map(str, recipe.image.size))}"],
         lidar_input(recipe),

@@ -128,10 +128,15 @@ class OutputSettings:
     continuous: bool = setting(True, "answer every frame; false: only on request")
     position_sigma: float = setting(5.0, "standard deviation in metres of an unregistered place pose", 0.001, 1e6)
     yaw_sigma: float = setting(3.14, "standard deviation in radians of its heading", 0.001, 6.3)
-    publish_initialpose: bool = setting(False, "publish initialpose once enough verified poses agree")
+    publish_initialpose: bool = setting(
+        False, "publish initialpose once enough verified poses, or recognised places, agree"
+    )
     initialpose_once: bool = setting(True, "once until ~/clear or another map; false: at each verified pose")
     publish_tf: bool = setting(False, "broadcast map->odom once enough verified poses agree; needs tf2_ros")
     min_consistent: int = setting(3, "verified poses in a row that must agree through odometry", 1, 100)
+    min_consistent_places: int = setting(
+        5, "likewise, of recognised places 4 m apart, for initialpose where there are no clouds to verify by", 1, 100
+    )
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,14 @@ logger = logging.getLogger(__name__)
 class Encoder:
     """One model, ready to describe frames. Not meant for several threads at a time.
 
-    modalities: what it can describe. dimension: length of its descriptors. device: where the networks run. calibration:
-    how likely answers by its descriptors are right.
+    modalities: what it can describe. device: where the networks run. calibration: how likely answers by its descriptors
+    are right.
     """
 
     def __init__(self, model: Model, device: torch.device, threads: int = 1):
         self.recipe, self.model_id, self.calibration = model.recipe, model.model_id, model.calibration
         self.network = model.network.to(device).eval().requires_grad_(False)
         self.modalities: tuple[Modality, ...] = tuple(model.recipe.modalities)
-        self.dimension = model.recipe.dimension
         self.device = str(device)
         self.threads = threads
         self._said: set[str] = set()
@@ -45,6 +44,10 @@ class Encoder:
         encoder = cls(load_model(name_or_path), choose_device(device), threads)
         logger.info("model %s on %s, %d thread(s)", encoder.model_id, encoder.device, threads)
         return encoder
+
+    def length_of(self, modality: Modality) -> int:
+        """Length of its descriptors."""
+        return self.recipe.length_of(modality)
 
     @torch.inference_mode()
     def describe(self, frame: Frame, modality: Modality, stage_ms: dict[str, float] | None = None) -> Descriptor:
@@ -61,7 +64,7 @@ class Encoder:
         vector = (self._describe_frame if self.recipe.sees_rig else describe[modality])(frame, watch)
         if stage_ms is not None:
             stage_ms.update(watch.stage_ms)
-        return Descriptor(self._checked(vector), modality, self.model_id)
+        return Descriptor(self._checked(vector, modality), modality, self.model_id)
 
     def _describe_image(self, frame: Frame, watch: Stopwatch) -> np.ndarray:
         if not frame.images:
@@ -108,8 +111,8 @@ class Encoder:
             self._say_once("the image is not rectified: its distortion is ignored where LiDAR meets the image")
         return view_from_lidar(camera.T_base_camera, frame.T_base_lidar), usable_intrinsics(camera)
 
-    def _checked(self, vector: np.ndarray) -> np.ndarray:
-        if vector.shape != (self.dimension,) or not np.isfinite(vector).all():
+    def _checked(self, vector: np.ndarray, modality: Modality) -> np.ndarray:
+        if vector.shape != (self.length_of(modality),) or not np.isfinite(vector).all():
             raise BadInput("bad_descriptor", f"the model {self.model_id} gave a descriptor that holds NaN or infinity")
         return vector
 

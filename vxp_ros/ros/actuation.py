@@ -61,7 +61,7 @@ class Actuator:
             self._forget()
 
     def add(self, answer: Recognition, T_odom_base: np.ndarray | None, epoch: int) -> None:
-        """Take an answer whose best candidate is verified. T_odom_base: odometry's pose at its stamp.
+        """Take an answer that is OK, verified or not to be verified. T_odom_base: odometry's pose at its stamp.
 
         epoch: `self.epoch` when the query came; those from before a reset are ignored.
         """
@@ -72,19 +72,24 @@ class Actuator:
             self._lacks_odometry = T_odom_base is None
             if T_odom_base is None:
                 return
-            T_map_base = answer.candidates[0].T_map_base
-            self._is_open = self._gate.add(T_map_base, T_odom_base, output.min_consistent)
+            best = answer.candidates[0]
+            self._is_of_places = not best.is_registered
+            needed = output.min_consistent_places if self._is_of_places else output.min_consistent
+            self._is_open = self._gate.add(best.T_map_base, T_odom_base, needed, best.is_registered)
             if self._is_open:
-                self._T_map_odom = odometry_in_map(T_map_base, T_odom_base)
                 self._publish_initialpose(answer, output)
+            if self._is_open and best.is_registered:  # the pose of a place would make map->odom jump
+                self._T_map_odom = odometry_in_map(best.T_map_base, T_odom_base)
 
     def state(self, output: OutputSettings) -> str:
         """In words, for diagnostics and status."""
         with self._lock:
             if self._lacks_odometry:
-                return "closed: no odometry at the stamps of verified poses"
+                return "closed: no odometry at the stamps of answers"
             if self._is_open:
                 return "open"
+            if self._is_of_places:
+                return f"closed: {len(self._gate)} of {output.min_consistent_places} recognised places agree"
             return f"closed: {len(self._gate)} of {output.min_consistent} verified poses agree"
 
     def objection(self, output: OutputSettings) -> str:
@@ -94,7 +99,7 @@ class Actuator:
 
     def _forget(self) -> None:
         self._gate.reset()
-        self._is_open = self._was_sent = self._lacks_odometry = False
+        self._is_open = self._was_sent = self._lacks_odometry = self._is_of_places = False
         self._T_map_odom: np.ndarray | None = None
 
     def _publish_initialpose(self, answer: Recognition, output: OutputSettings) -> None:

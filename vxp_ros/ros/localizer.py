@@ -152,9 +152,12 @@ class Localizer(SensorNode):
         return query.reason
 
     def _act(self, query: Query) -> None:
-        """On a verified answer. By now odometry has passed its stamp, so this pose is better than the frame's."""
+        """On an answer that is verified, or OK where there is nothing to verify it by. By now odometry has passed its
+        stamp, so this pose is better than the frame's."""
         answer = query.answer
-        if answer.status != Status.OK or not answer.candidates[0].is_verified:
+        if answer.status != Status.OK:
+            return
+        if not (answer.candidates[0].is_verified or self.verifier.objection(query, self.settings.verify)):
             return
         T_odom_base = self.sensors.odometry.pose_at(answer.stamp_ns, timeout=0.0)
         self.actuator.add(answer, T_odom_base, query.epoch)

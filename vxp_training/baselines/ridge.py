@@ -43,9 +43,11 @@ class Ridge:
         self.view_mean, self.view_scale = moments(views)
         X, Y = (gists - self.gist_mean) / self.gist_scale, (views - self.view_mean) / self.view_scale
         self.weights = np.linalg.solve(X.T @ X + penalty * np.eye(X.shape[1]), X.T @ Y)
-        self.dimension = views.shape[1]
         parts = (self.weights, self.gist_mean, self.gist_scale, self.view_mean, self.view_scale)
         self.model_id = "ridge-" + hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:12]
+
+    def length_of(self, modality: Modality) -> int:
+        return len(self.view_mean)
 
     def describe(self, frame: Frame, modality: Modality) -> Descriptor:
         """Length 1, so that the nearest by L2 is the nearest by angle. Raises BadInput for a frame without the sensor

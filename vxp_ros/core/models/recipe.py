@@ -124,7 +124,7 @@ class Recipe:
 
     name: str = setting("", "name of the model; its id is NAME-HASH")
     architecture: str = setting("vxp", "which network", choices=("vxp", "view", *RIG_ARCHITECTURES))
-    dimension: int = setting(256, "length of a descriptor", 1, 65536)
+    dimension: int = setting(256, "length of a descriptor; of the view model's fused one half the length", 1, 65536)
     normalise: bool = setting(False, "scale descriptors to length 1 (the paper does not)")
     modalities: list[str] = setting(
         ["camera", "lidar"], "which networks the model has; LCPR: fused; EINet: fused, or one sensor to compare with"
@@ -148,6 +148,13 @@ class Recipe:
         """Channels of the range image: range, and with interaction red, green, blue and whether a camera saw it."""
         return 5 if self.architecture == "einet" and self.rig.interaction and self.modalities == ["fused"] else 1
 
+    def length_of(self, modality: str) -> int:
+        """Of a descriptor: the view model's fused one holds what both sensors tell, side by side."""
+        return self.dimension * (2 if modality == "fused" and not self.sees_rig else 1)
+
+    def lengths_in_words(self) -> str:
+        return "descriptors of " + ", ".join(f"{self.length_of(name)} numbers by {name}" for name in self.modalities)
+
     def preprocessing(self) -> dict:
         """What besides the weights decides a descriptor; hashed into the model's id. Settings of parts that a model
         does not have are left out: a new one must not change the ids of models that know nothing of it."""
@@ -157,6 +164,8 @@ class Recipe:
         del values["image"]["weights"], values["paper_compat"]["all"]
         if "fused" not in self.modalities:
             del values["view"]["tokens"]
+        elif not self.sees_rig:
+            values["view"]["fused"] = "side by side"  # before that, added
         if not self.sees_rig:
             del values["rig"]
             values["paper_compat"] = {k: v for k, v in values["paper_compat"].items() if not k.startswith("lcpr_")}

@@ -18,7 +18,7 @@ from ..preprocessing.view_image import CHANNELS, view_image
 from ..preprocessing.views import frame_views
 from .backbones import make_backbone
 from .recipe import Recipe, ViewRecipe
-from .view_fusion import FusedView, each_view, in_colour
+from .view_fusion import FusedView, each_view, in_colour, side_by_side
 from .vxp import LidarDescriptors
 
 LIDAR_STRIDE = 4
@@ -53,11 +53,11 @@ class ViewModel(nn.Module):
         return tuple(part[None].to(device) for part in (views.images, views.pictures, views.yaw, views.sees))
 
     def fuse(self, images: torch.Tensor, pictures: torch.Tensor, yaw: torch.Tensor, sees: torch.Tensor) -> torch.Tensor:
-        """Fused descriptors [B, D] of B frames, each part [B, V, ...] as `preprocessing.views.Views` has it."""
+        """Fused descriptors [B, 2 D] of B frames, each part [B, V, ...] as `preprocessing.views.Views` has it."""
         camera = each_view(self.camera.backbone, images)
         lidar = each_view(self.lidar.trunk, pictures)
         colours = each_view(partial(F.adaptive_avg_pool2d, output_size=pictures.shape[3:]), images)
-        return self.fused(camera, lidar, in_colour(colours, pictures), yaw, sees)
+        return side_by_side(self.fused(camera, lidar, in_colour(colours, pictures), yaw, sees))
 
 
 class CameraView(nn.Module):

@@ -2,8 +2,10 @@
 
 EINet's interactions (Xu et al., IROS 2024; our specification, section 2) on the view model's trunks: the camera paints
 the LiDAR's picture, the LiDAR's depth taught the camera's trunk (in training), and a cross-modal transformer lets the
-columns of all maps look at each other. What it starts from is the sum of the sensors' own descriptors; training can
-only add to that, and a sensor that is missing leaves the sum of the others.
+columns of all maps look at each other. It starts from the sensors' own descriptors; training can only add to them.
+
+What each sensor tells is laid side by side, not added: of town-val's queries 90 % find their place so, and 86 % by the
+sum (docs/benchmark.md). A sensor that is missing leaves zeros, and the other's half is compared as it is.
 """
 
 from copy import deepcopy
@@ -14,6 +16,7 @@ from torch import nn
 
 from .recipe import ViewRecipe
 
+SENSORS = ("camera", "lidar")
 PAINT = 4  # channels of the painted picture: red, green, blue, and whether a LiDAR point lies there
 HEADS, DROPOUT = 4, 0.1
 HARMONICS = 2
@@ -29,12 +32,12 @@ class FusedView(nn.Module):
         super().__init__()
         width = recipe.tokens
         self.paint = Paint(channels)
-        self.read = nn.ModuleDict({sensor: ColumnReader(channels, columns, width) for sensor in ("camera", "lidar")})
+        self.read = nn.ModuleDict({sensor: ColumnReader(channels, columns, width) for sensor in SENSORS})
         self.mix = nn.TransformerEncoderLayer(
             width, HEADS, 2 * width, DROPOUT, batch_first=True, norm_first=True, activation="gelu"
         )
-        self.write = nn.ModuleDict({sensor: zeroed(nn.Linear(width, channels)) for sensor in ("camera", "lidar")})
-        self.trust = nn.ModuleDict({sensor: zeroed(nn.Linear(width, 1)) for sensor in ("camera", "lidar")})
+        self.write = nn.ModuleDict({sensor: zeroed(nn.Linear(width, channels)) for sensor in SENSORS})
+        self.trust = nn.ModuleDict({sensor: zeroed(nn.Linear(width, 1)) for sensor in SENSORS})
         self.norm, self.head = nn.ModuleDict(), nn.ModuleDict()
         self.start_from(camera, lidar)
         self.turn = zeroed(nn.Linear(2 * HARMONICS, dimension, bias=False))
@@ -55,7 +58,8 @@ class FusedView(nn.Module):
     ) -> torch.Tensor:
         """camera, lidar: [B, V, C, rows, columns] maps. painted: [B, V, 4, 4 rows, 4 columns]. yaw: [B, V] radians from
         ahead to where a view looks, left positive. sees: [B, V, 2] bool, whether camera and LiDAR gave something; what
-        they gave otherwise does not matter. Returns unit vectors [B, D]; frames in which nothing was seen, NaN."""
+        they gave otherwise does not matter. Returns [B, 2, D]: what cameras and LiDAR tell, summed over the views;
+        zeros where they saw nothing."""
         painted = painted * sees.all(dim=2)[..., None, None, None]
         maps = {"camera": camera, "lidar": lidar + each_view(self.paint, painted)}
         tokens = torch.stack([each_view(self.read[sensor], maps[sensor]) for sensor in maps], dim=2)
@@ -64,8 +68,7 @@ class FusedView(nn.Module):
             [self.describe(sensor, maps[sensor], mixed[:, :, i]) for i, sensor in enumerate(maps)], dim=2
         )
         vectors = vectors * (1 + self.turn(harmonics(yaw) - harmonics(torch.zeros_like(yaw))))[:, :, None]
-        total = torch.where(sees[..., None], vectors, 0.0).sum(dim=(1, 2))
-        return total / torch.linalg.vector_norm(total, dim=1, keepdim=True)
+        return torch.where(sees[..., None], vectors, 0.0).sum(dim=1)
 
     def look_around(self, tokens: torch.Tensor, sees: torch.Tensor) -> torch.Tensor:
         """tokens: [B, V, 2, columns, width]: all of a frame look at all others that were seen."""
@@ -81,6 +84,20 @@ class FusedView(nn.Module):
 
 
 LINEAR_ONE = 0.5413248546  # softplus of it is 1
+
+
+def side_by_side(told: torch.Tensor) -> torch.Tensor:
+    """[B, 2, D] -> descriptors [B, 2 D]: two halves of one length, unit vectors together, so that no sensor drowns the
+    other. The half of a sensor that saw nothing is zero; where none did, NaN."""
+    is_silent = ~told.any(dim=2).any(dim=1, keepdim=True)
+    return (F.normalize(told, dim=2) / len(SENSORS) ** 0.5).flatten(1).masked_fill(is_silent, torch.nan)
+
+
+def added(told: torch.Tensor) -> torch.Tensor:
+    """[B, 2, D] -> unit vectors [B, D]: training compares these, so that a frame that lacks one sensor meets a frame
+    that lacks the other."""
+    total = told.sum(dim=1)
+    return total / torch.linalg.vector_norm(total, dim=1, keepdim=True)
 
 
 class Paint(nn.Module):
