@@ -135,7 +135,7 @@ class OutputSettings:
     publish_tf: bool = setting(False, "broadcast map->odom once enough verified poses agree; needs tf2_ros")
     min_consistent: int = setting(3, "verified poses in a row that must agree through odometry", 1, 100)
     min_consistent_places: int = setting(
-        5, "likewise, of recognised places 4 m apart, for initialpose where there are no clouds to verify by", 1, 100
+        4, "likewise, of recognised places 4 m apart, for initialpose where there are no clouds to verify by", 1, 100
     )
 
 
