@@ -19,7 +19,7 @@ import numpy as np
 
 from vxp_ros.core.candidates import find_candidates, judge, with_probabilities
 from vxp_ros.core.config import MatchSettings, OutputSettings, VerifySettings
-from vxp_ros.core.consistency import ConsistencyGate
+from vxp_ros.core.consistency import OF_RECOGNISED, OF_VERIFIED, ConsistencyGate
 from vxp_ros.core.datatypes import Modality, Place, Recognition, Status
 from vxp_ros.core.encoder import Encoder
 from vxp_ros.core.geometry import invert, rotation_angle
@@ -179,15 +179,23 @@ class Asker:
 
     def ask(self, place_map: PlaceMap, drive: Drive, town: str) -> list[Outcome]:
         """town: the map's; poses of other towns mean nothing in it."""
-        gate, outcomes, places = ConsistencyGate(), [], place_map.poses[:, :2, 3]
+        outcomes, places = [], place_map.poses[:, :2, 3]
+        gate = ConsistencyGate(OF_RECOGNISED if self.modality == "camera" else OF_VERIFIED)
         for row in range(len(drive)):
             answer = self.answer(place_map, drive, row)
             is_ok, T_true = answer.status == Status.OK, drive.poses[row]
-            is_acted_on = is_ok and admits(gate, answer, T_true)
+            is_acted_on = is_ok and self.admits(gate, answer, T_true)
             is_home = drive.town == town
             is_known = is_home and gaps(places, T_true[:2, 3]).min() <= KNOWN_M
             outcomes.append(Outcome(is_known, is_ok, is_acted_on, is_home and is_ok and is_right(answer, T_true)))
         return outcomes
+
+    def admits(self, gate: ConsistencyGate, answer: Recognition, T_odom_base: np.ndarray) -> bool:
+        """As in the localizer, which never acts on places where clouds could have verified them."""
+        output, best = OutputSettings(), answer.candidates[0]
+        if self.modality == "camera":
+            return gate.add(best.T_map_base, T_odom_base, output.min_consistent_places)
+        return best.is_verified and gate.add(best.T_map_base, T_odom_base, output.min_consistent)
 
     def answer(self, place_map: PlaceMap, drive: Drive, row: int) -> Recognition:
         match, settings = MatchSettings(), VerifySettings()
@@ -198,12 +206,6 @@ class Asker:
         if self.modality == "camera" or not candidates or candidates[0].probability < settings.min_probability:
             return answer  # so improbable a candidate stays ambiguous, whatever its cloud says
         return verify(answer, drive.clouds[row], place_map, settings, self.process.register)
-
-
-def admits(gate: ConsistencyGate, answer: Recognition, T_odom_base: np.ndarray) -> bool:
-    output, best = OutputSettings(), answer.candidates[0]
-    needed = output.min_consistent if best.is_verified else output.min_consistent_places
-    return gate.add(best.T_map_base, T_odom_base, needed, best.is_registered)
 
 
 def is_right(answer: Recognition, T_true: np.ndarray) -> bool:

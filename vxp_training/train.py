@@ -119,7 +119,7 @@ def first_network(recipe: TrainingRecipe) -> tuple[Recipe, Network]:
 
 
 def starts_fused(recipe: TrainingRecipe) -> bool:
-    """Whether a fused descriptor is trained already. One that is not is the sum of the sensors' own, as they are."""
+    """Whether a fused descriptor is trained already. One that is not is the sensors' own, side by side."""
     return any("fused" in load_model(folder).recipe.modalities for folder in recipe.start)
 
 

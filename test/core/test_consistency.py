@@ -1,9 +1,9 @@
-"""Verified poses that must agree before anything acts on them."""
+"""Verified poses, or recognised places, that must agree before anything acts on them."""
 
 import numpy as np
 import pytest
 
-from vxp_ros.core.consistency import ConsistencyGate, agree, odometry_in_map
+from vxp_ros.core.consistency import OF_RECOGNISED, ConsistencyGate, agree, odometry_in_map
 from vxp_ros.core.geometry import make_transform, rotation_z
 
 T_MAP_ODOM = make_transform(rotation_z(2.0), np.array([700.0, -300.0, 1.0]))
@@ -14,10 +14,6 @@ def at(x: float, yaw: float = 0.0, *, off: float = 0.0, turned: float = 0.0) -> 
     T_odom_base = make_transform(rotation_z(yaw), np.array([x, 0.0, 0.0]))
     error = make_transform(rotation_z(np.radians(turned)), np.array([off, 0.0, 0.0]))
     return T_MAP_ODOM @ T_odom_base @ error, T_odom_base
-
-
-def sure(x: float, **error) -> tuple[np.ndarray, np.ndarray, bool]:
-    return *at(x, **error), True
 
 
 def test_it_opens_at_the_third_that_agrees_and_stays_open():
@@ -40,8 +36,8 @@ def test_each_must_agree_with_each():
 
 
 def test_odometry_may_drift_on_the_way():
-    assert agree(sure(100, off=3.9), sure(0))
-    assert not agree(sure(100, off=4.1), sure(0))
+    assert agree(at(100, off=3.9), at(0))
+    assert not agree(at(100, off=4.1), at(0))
 
 
 def test_only_the_last_ones_matter():
@@ -63,20 +59,35 @@ def test_they_are_compared_where_the_robot_is():
     here, there = at(700.0), at(703.0, turned=1.0)
     offsets = [odometry_in_map(*pose)[:3, 3] for pose in (here, there)]
     assert np.linalg.norm(offsets[0] - offsets[1]) > 10
-    assert agree((*there, True), (*here, True))
+    assert agree(there, here)
     assert np.allclose(odometry_in_map(*here), T_MAP_ODOM)
 
 
 def test_recognised_places_agree_more_widely():
     steps = [(0, 6.0, 0), (20, -5.0, 10), (40, 0.0, 0)]
-    gate, strict = ConsistencyGate(), ConsistencyGate()
-    assert [gate.add(*at(x, off=off, turned=turned), 3, False) for x, off, turned in steps] == [False, False, True]
+    gate, strict = ConsistencyGate(OF_RECOGNISED), ConsistencyGate()
+    assert [gate.add(*at(x, off=off, turned=turned), 3) for x, off, turned in steps] == [False, False, True]
     assert not any(strict.add(*at(x, off=off, turned=turned), 3) for x, off, turned in steps)
-    assert gate.add(*at(60, off=20.0), 3, False) is False and len(gate) == 1
-    assert gate.add(*at(80, turned=170.0), 3, False) is False and len(gate) == 1
+    assert gate.add(*at(60, off=20.0), 3) is False and (len(gate), gate.is_open) == (1, False)
+    assert gate.add(*at(80, turned=170.0), 3) is False and len(gate) == 1
 
 
-def test_a_robot_that_stands_recognises_one_place_once():
-    gate = ConsistencyGate()
-    assert [gate.add(*at(x), 2, False) for x in (0.0, 0.1, 1.0, 3.9, 4.1, 4.2)] == [False] * 4 + [True] * 2
-    assert gate.add(*at(4.3), 2) is True  # a registered pose counts wherever it is
+def test_near_each_other_more_places_must_agree():
+    gate = ConsistencyGate(OF_RECOGNISED)
+    opened = [gate.add(*at(float(x)), 4) for x in range(40)]
+    assert [x for x, is_open in enumerate(opened) if is_open] == [28, 32, 36]  # every 4 m, once 25 m lie between
+    assert gate.is_open
+
+
+def test_a_robot_that_stands_says_nothing_new():
+    gate = ConsistencyGate(OF_RECOGNISED)
+    assert not any(gate.add(*at(x), 2) for x in (0.0, 0.1, 4.2, 0.0, 4.2, 0.0, 4.2))  # odometry jumps to and fro
+    assert gate.add(*at(30), 2) is True
+    assert gate.add(*at(30.5), 2) is False and gate.is_open
+
+
+@pytest.mark.parametrize("step", [0.5, 2.0, 4.0, 4.9, 5.0, 8.0, 20.0])
+@pytest.mark.parametrize("needed", [2, 4])
+def test_one_wrong_place_again_and_again_does_not_agree_with_itself(step, needed):
+    gate, (wrong, _) = ConsistencyGate(OF_RECOGNISED), at(0)
+    assert not any(gate.add(wrong, at(step * i)[1], needed) for i in range(200))

@@ -139,7 +139,7 @@ def test_a_calibration_does_not_outlive_its_weights(saved, folder):
 
 def test_the_shipped_model_is_calibrated_for_every_pair_of_its_sensors_and_keeps_its_id():
     model = load_model("vxp_view")
-    assert model.model_id == "vxp_view-61c9a3abbace"  # maps in the field carry it
+    assert model.model_id == "vxp_view-61c9a3abbace"  # maps carry it
     both = ("camera", "lidar")
     assert set(model.calibration.pairs) == {(a, b) for a in both for b in both} | {("fused", "fused")}
 

@@ -23,6 +23,10 @@ class MeanEncoder:
     def __init__(self, *modalities: str, calibration: Calibration | None = None):
         self.modalities, self.model_id = modalities, MODEL
         self.calibration = calibration or Calibration()
+        self.lengths = {}
+
+    def length_of(self, modality: str) -> int:
+        return self.lengths.get(modality, 2)
 
     def describe(self, frame: Frame, modality: str, stage_ms: dict | None = None) -> Descriptor:
         if modality not in self.modalities:
@@ -31,6 +35,8 @@ class MeanEncoder:
             raise BadInput("no_image", "the frame has no image")
         if modality != "camera" and frame.points is None:
             raise BadInput("no_points", "the frame has no points")
+        if modality != "camera" and (frame.points[:, 0] < -50).all():
+            raise BadInput("no_point_in_view", "all points lie behind the camera")
         if stage_ms is not None:
             stage_ms[f"{modality}_encoder"] = 1.0
         values = frame.points[:, 0] if modality == "lidar" else frame.images["camera"].pixels
@@ -126,6 +132,27 @@ def test_auto_fuses_and_falls_back_to_the_sensor_that_is_left(missing, used, wor
     assert words in answer.message and ("alone" in answer.message) == bool(words)
     only = recognizer_of(MeanEncoder("camera", "lidar", "fused"), ("camera", "lidar"))
     assert "alone" not in only.recognize(frame_at(70, **missing)).message
+
+
+def test_a_lidar_whose_points_no_camera_sees_is_as_good_as_none():
+    modalities = "camera", "lidar", "fused"
+    frame = replace(frame_at(70), points=-frame_at(70).points)
+    answer = recognizer_of(MeanEncoder(*modalities), modalities).recognize(frame)
+    assert (answer.status, answer.modality, answer.candidates[0].place_id) == (Status.OK, "camera", 7)
+    assert "by camera alone" in answer.message
+    asked = recognizer_of(MeanEncoder(*modalities), modalities, query="fused").recognize(frame)
+    assert (asked.status, asked.modality) == (Status.BAD_INPUT, "fused")
+    blind = replace(frame_at(70, black=True), points=frame.points)
+    assert recognizer_of(MeanEncoder(*modalities), modalities).recognize(blind).status == Status.BAD_INPUT
+
+
+def test_auto_does_not_ask_descriptors_of_another_length():
+    """Of a map of an older model, which map.allow_model_mismatch lets in."""
+    modalities = "camera", "lidar", "fused"
+    recognizer = recognizer_of(MeanEncoder(*modalities), modalities)
+    recognizer.encoder.lengths["fused"] = 4
+    answer = recognizer.recognize(frame_at(70))
+    assert (answer.status, answer.modality) == (Status.OK, "lidar")
 
 
 def test_auto_asks_by_what_most_places_have():

@@ -279,24 +279,24 @@ def test_without_clouds_several_places_in_a_row_must_agree(robot, start):
     start(input__modality="camera", match__query="camera", output__publish_initialpose=True,
           output__min_consistent_places=2)  # fmt: skip
     for metres in (0.0, 0.1, 3.0):
-        see(robot, candidates, HERE @ pose(metres, 0, 0))
+        see(robot, candidates, 0, HERE @ pose(metres, 0, 0))
     assert robot.spin_until(lambda: gate(robot) == "closed: 1 of 2 recognised places agree")
     assert initial == []
-    see(robot, candidates, HERE @ pose(5, 0, 0))
+    see(robot, candidates, 1, FAR_AWAY)
     assert robot.spin_until(lambda: gate(robot) == "open" and initial)
-    assert np.allclose(to_matrix(initial[0].pose.pose), HERE)
+    assert np.allclose(to_matrix(initial[0].pose.pose), FAR_AWAY)
     assert (initial[0].pose.covariance[0], initial[0].pose.covariance[35]) == pytest.approx((5.0**2, 3.14**2))
 
 
-def see(robot, heard, T_map_base):
-    """An answer to the picture of HERE, when odometry says that the robot is at this pose."""
+def see(robot, heard, place, T_map_base):
+    """The answer to the picture of a place, when odometry says that the robot is at this pose."""
     before, now = len(heard), robot.now_ns()
     robot.odometry.publish(odometry_message(invert(T_MAP_ODOM) @ T_map_base, now))
     robot.spin(0.2)
     robot.infos.publish(camera_info_message(128, 96, K, now))
-    robot.images.publish(image_message(scene(0)[0], now))
+    robot.images.publish(image_message(scene(place)[0], now))
     assert robot.spin_until(lambda: len(heard) > before, 20), "no answer"
-    assert (heard[-1].status, heard[-1].candidates[0].place_id) == (OK, 0), heard[-1].message
+    assert (heard[-1].status, heard[-1].candidates[0].place_id) == (OK, place), heard[-1].message
 
 
 @needs_libraries
@@ -369,12 +369,12 @@ def test_a_clock_that_jumps_back_closes_the_gate(robot, start, clouds):
     spinning = start()
     drive(robot, candidates, clouds, [0, 1])
     node = spinning.node
-    assert len(node.actuator._gate) == 2
+    assert len(node.actuator._verified) == 2
     epoch = node.actuator.epoch
     spinning.do(node.sensors.reset)
-    assert len(node.actuator._gate) == 0
+    assert len(node.actuator._verified) == 0
     node.actuator.add(None, np.eye(4), epoch)  # one that was being verified meanwhile
-    assert len(node.actuator._gate) == 0
+    assert len(node.actuator._verified) == 0
 
 
 @needs_libraries

@@ -133,9 +133,14 @@ class OutputSettings:
     )
     initialpose_once: bool = setting(True, "once until ~/clear or another map; false: at each verified pose")
     publish_tf: bool = setting(False, "broadcast map->odom once enough verified poses agree; needs tf2_ros")
-    min_consistent: int = setting(3, "verified poses in a row that must agree through odometry", 1, 100)
+    min_consistent: int = setting(
+        3, "verified poses in a row that must agree through odometry, for initialpose and map->odom", 1, 100
+    )
     min_consistent_places: int = setting(
-        4, "likewise, of recognised places 4 m apart, for initialpose where there are no clouds to verify by", 1, 100
+        4,
+        "likewise, of recognised places at least 4 m apart and over 25 m, for initialpose without clouds to verify by",
+        1,
+        100,
     )
 
 

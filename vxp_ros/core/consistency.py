@@ -1,58 +1,82 @@
 """Whether the last poses agree with each other, before anything acts on them."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .geometry import invert, rotation_angle
 
-# Metres, radians, and metres more per metre between two poses: wheels and LiDAR odometry drift less than that. The
-# robot is up to 10 m from the place that it recognises, and need not head as the car did that mapped it.
-REGISTERED = 1.0, np.radians(5.0), 0.03
-OF_PLACES = 12.0, np.radians(60.0), 0.2
-STRIDE = 4.0  # metres between poses of places that count: one view recognised twice says no more than once
+
+@dataclass(frozen=True)
+class Agreement:
+    """What makes two poses agree: metres, radians, and drift, metres more per metre of odometry between them. stride:
+    metres between poses that count. span: metres from the first of them to the last."""
+
+    metres: float
+    radians: float
+    drift: float
+    stride: float = 0.0
+    span: float = 0.0
+
+
+# Of poses that clouds confirmed; wheels and LiDAR odometry drift less than that.
+OF_VERIFIED = Agreement(1.0, np.radians(5.0), 0.03)
+# Of places that were recognised: the robot is up to 10 m from them, and need not head as the car did that mapped them.
+# One view recognised twice says no more than once, and one wrong place again and again, while the robot drives on, must
+# not agree with itself: after 25 m it is off by 25, and 17 are allowed.
+OF_RECOGNISED = Agreement(12.0, np.radians(60.0), 0.2, stride=4.0, span=25.0)
 
 
 class ConsistencyGate:
     """Open while the last so many poses agree, through odometry, about where the robot is."""
 
-    def __init__(self):
-        self._poses: list[tuple[np.ndarray, np.ndarray, bool]] = []
+    def __init__(self, agreement: Agreement = OF_VERIFIED):
+        self.agreement = agreement
+        self._poses: list[tuple[np.ndarray, np.ndarray]] = []
+        self.is_open = False
 
-    def add(self, T_map_base: np.ndarray, T_odom_base: np.ndarray, needed: int, is_registered: bool = True) -> bool:
-        """Whether this pose and the `needed` - 1 before it agree. One that disagrees with any of them begins anew.
+    def add(self, T_map_base: np.ndarray, T_odom_base: np.ndarray, needed: int) -> bool:
+        """Whether this pose counts, and the gate is open with it: it and the `needed` - 1 before it agree, and more if
+        they are near each other. One that disagrees with any of them begins anew.
 
-        T_map_base: [4, 4], the robot's; of a place that it is near where not `is_registered`. T_odom_base: [4, 4],
-        odometry's at the same moment.
+        T_map_base: [4, 4], the robot's, or that of a place that it is near. T_odom_base: [4, 4], odometry's at the same
+        moment.
         """
-        pose = T_map_base, T_odom_base, is_registered
-        if not all(agree(pose, earlier) for earlier in self._poses):
-            self._poses = []
-        if is_registered or self._has_moved(T_odom_base):
-            self._poses = [*self._poses, pose][-needed:]
-        return len(self._poses) >= needed
-
-    def _has_moved(self, T_odom_base: np.ndarray) -> bool:
-        """Since the last pose that counts."""
-        return not self._poses or np.linalg.norm(T_odom_base[:3, 3] - self._poses[-1][1][:3, 3]) >= STRIDE
+        pose = T_map_base, T_odom_base
+        if not all(agree(pose, earlier, self.agreement) for earlier in self._poses):
+            self.reset()
+        if self._poses and driven(self._poses[-1], pose) < self.agreement.stride:
+            return False
+        self._poses.append(pose)
+        while len(self._poses) > needed and driven(self._poses[1], pose) >= self.agreement.span:
+            del self._poses[0]
+        self.is_open = len(self._poses) >= needed and driven(self._poses[0], pose) >= self.agreement.span
+        return self.is_open
 
     def reset(self) -> None:
-        self._poses = []
+        self._poses, self.is_open = [], False
 
     def __len__(self) -> int:
         """How many poses agree so far."""
         return len(self._poses)
 
 
-def agree(now: tuple[np.ndarray, np.ndarray, bool], then: tuple[np.ndarray, np.ndarray, bool]) -> bool:
-    """Whether odometry leads from one pose in the map to the other, drift allowed. Each is T_map_base, T_odom_base and
-    whether it is registered.
+def agree(
+    now: tuple[np.ndarray, np.ndarray], then: tuple[np.ndarray, np.ndarray], agreement: Agreement = OF_VERIFIED
+) -> bool:
+    """Whether odometry leads from one pose in the map to the other, drift allowed. Each is T_map_base, T_odom_base.
 
     Compared where the robot is: far from odometry's origin, a harmless error of heading is metres of `T_map_odom`.
     """
-    (T_map_now, T_odom_now, is_sure), (T_map_then, T_odom_then, was_sure) = now, then
-    metres, radians, drift = REGISTERED if is_sure and was_sure else OF_PLACES
+    (T_map_now, T_odom_now), (T_map_then, T_odom_then) = now, then
     T_error = invert(T_map_then @ invert(T_odom_then) @ T_odom_now) @ T_map_now
-    allowed = metres + drift * np.linalg.norm(T_odom_now[:3, 3] - T_odom_then[:3, 3])
-    return bool(np.linalg.norm(T_error[:3, 3]) <= allowed and rotation_angle(T_error[:3, :3]) <= radians)
+    allowed = agreement.metres + agreement.drift * driven(now, then)
+    return bool(np.linalg.norm(T_error[:3, 3]) <= allowed and rotation_angle(T_error[:3, :3]) <= agreement.radians)
+
+
+def driven(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> float:
+    """Metres between two poses by odometry."""
+    return float(np.linalg.norm(first[1][:3, 3] - second[1][:3, 3]))
 
 
 def odometry_in_map(T_map_base: np.ndarray, T_odom_base: np.ndarray) -> np.ndarray:

@@ -157,7 +157,8 @@ def model_mismatch(place_map: PlaceMap, models: dict[Modality, str]) -> str:
     is_different = any(models.get(modality, model_id) != model_id for modality, model_id in map_ids.items())
     if not is_different and set(map_ids.values()) & set(models.values()):
         return ""
-    return f"map {place_map.map_id} was made by {_listed(map_ids)}, but the loaded model is {_listed(models)}"
+    makers = f"map {place_map.map_id} was made by {_listed(map_ids)}, but the loaded model is {_listed(models)}"
+    return f"{makers}: build the map anew, or load its model"
 
 
 def _listed(models: dict[Modality, str]) -> str:

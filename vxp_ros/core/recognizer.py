@@ -43,6 +43,8 @@ class PlaceRecognizer:
             with watch.stage("search"):
                 candidates = find_candidates(place_map, descriptor.vector, against, settings)
         except BadInput as problem:
+            if problem.reason == "no_point_in_view" and settings.query == "auto" and shows(frame, "camera"):
+                return self.recognize(replace(frame, points=None))  # a LiDAR that is covered is as good as none
             return refusal(frame.stamp_ns, modality, Status.BAD_INPUT, str(problem))
         except MapError as problem:
             return refusal(frame.stamp_ns, modality, Status.NO_MAP, str(problem))
@@ -60,12 +62,20 @@ class PlaceRecognizer:
         able = [
             modality
             for modality in sorted(BEST_FIRST, key=lambda modality: modality != against)  # its own kind finds most
-            if modality in self.encoder.modalities and shows(frame, modality) and meet(modality, against)
+            if modality in self.encoder.modalities
+            and shows(frame, modality)
+            and meet(modality, against)
+            and self._fits(modality)
         ]
         places = {} if place_map is None else place_map.counts
         found = {modality: places.get(modality if against == "auto" else against, 0) for modality in able}
         enough = NEARLY_ALL * max(found.values(), default=0)
         return next((modality for modality in able if found[modality] >= enough), "camera")
+
+    def _fits(self, modality: Modality) -> bool:
+        """Whether the map's descriptors are as long: those of an older model, let in on purpose, may not be."""
+        lengths = {} if self.place_map is None else self.place_map.dimensions
+        return lengths.get(modality) in (None, self.encoder.length_of(modality))
 
     def fallback(self, modality: Modality, place_map: PlaceMap) -> str:
         """Tells of an automatic query by one sensor that would be fused if the frame, or more of the map's places, had

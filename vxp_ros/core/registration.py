@@ -115,7 +115,7 @@ def search(source: Surfaces, target: Surfaces, settings: RegistrationSettings) -
 
 
 def search_once(source: Surfaces, target: Surfaces, voxel: float, settings: RegistrationSettings) -> Alignment | None:
-    """None where the clouds have nothing in common: most other places end here, for three quarters of the price."""
+    """None where the clouds have nothing in common, which spares another place a quarter of the price."""
     T_rough = match_globally(source.points, target.points, voxel)
     if T_rough is None:
         return None

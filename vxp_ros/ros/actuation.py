@@ -1,4 +1,5 @@
-"""Acting on verified poses: initialpose and map->odom, only where asked for and once enough of them agree."""
+"""Acting on verified poses, or recognised places: initialpose and map->odom, only where asked for and once enough of
+them agree."""
 
 import threading
 
@@ -7,7 +8,7 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.lifecycle import LifecycleNode
 
 from ..core.config import GraphOutputSettings, OutputSettings
-from ..core.consistency import ConsistencyGate, odometry_in_map
+from ..core.consistency import OF_RECOGNISED, ConsistencyGate, odometry_in_map
 from ..core.datatypes import Recognition
 from .publishers import pose_message, transform_message
 from .qos import overridable, result_qos
@@ -37,7 +38,7 @@ class Actuator:
         )
         self._broadcaster = self._timer = None
         self._lock = threading.Lock()
-        self._gate = ConsistencyGate()
+        self._verified, self._recognised = ConsistencyGate(), ConsistencyGate(OF_RECOGNISED)
         self.epoch = 0
         self._forget()
 
@@ -73,12 +74,12 @@ class Actuator:
             if T_odom_base is None:
                 return
             best = answer.candidates[0]
-            self._is_of_places = not best.is_registered
-            needed = output.min_consistent_places if self._is_of_places else output.min_consistent
-            self._is_open = self._gate.add(best.T_map_base, T_odom_base, needed, best.is_registered)
-            if self._is_open:
-                self._publish_initialpose(answer, output)
-            if self._is_open and best.is_registered:  # the pose of a place would make map->odom jump
+            self._is_by_places = not best.is_verified
+            gate, needed = self._gate(output)
+            if not gate.add(best.T_map_base, T_odom_base, needed):
+                return
+            self._publish_initialpose(answer, output)
+            if best.is_verified:  # the poses of places would make map->odom jump
                 self._T_map_odom = odometry_in_map(best.T_map_base, T_odom_base)
 
     def state(self, output: OutputSettings) -> str:
@@ -86,26 +87,40 @@ class Actuator:
         with self._lock:
             if self._lacks_odometry:
                 return "closed: no odometry at the stamps of answers"
-            if self._is_open:
+            gate, needed = self._gate(output)
+            if gate.is_open:
                 return "open"
-            if self._is_of_places:
-                return f"closed: {len(self._gate)} of {output.min_consistent_places} recognised places agree"
-            return f"closed: {len(self._gate)} of {output.min_consistent} verified poses agree"
+            what = "recognised places" if self._is_by_places else "verified poses"
+            return f"closed: {len(gate)} of {needed} {what} agree"
 
     def objection(self, output: OutputSettings) -> str:
         """Why what is asked for cannot happen; "" when it can, or nothing is."""
-        is_asked = output.publish_initialpose or output.publish_tf
-        return "initialpose and map->odom need odometry on the topic odom" if is_asked and self._lacks_odometry else ""
+        if (output.publish_initialpose or output.publish_tf) and self._lacks_odometry:
+            return "initialpose and map->odom need odometry on the topic odom"
+        if output.publish_tf and self._is_by_places and self._T_map_odom is None:
+            return "map->odom needs poses that point clouds verify"
+        return ""
+
+    def _gate(self, output: OutputSettings) -> tuple[ConsistencyGate, int]:
+        """That of the last answer's kind, and how many must agree."""
+        if self._is_by_places:
+            return self._recognised, output.min_consistent_places
+        return self._verified, output.min_consistent
 
     def _forget(self) -> None:
-        self._gate.reset()
-        self._is_open = self._was_sent = self._lacks_odometry = self._is_of_places = False
+        self._verified.reset()
+        self._recognised.reset()
+        self._lacks_odometry = self._is_by_places = False
+        self._sent: set[bool] = set()  # whether those that were published were verified
         self._T_map_odom: np.ndarray | None = None
 
     def _publish_initialpose(self, answer: Recognition, output: OutputSettings) -> None:
-        if output.publish_initialpose and not (output.initialpose_once and self._was_sent):
+        """Once: a verified pose still follows one of a place, which is only near the robot."""
+        is_verified = answer.candidates[0].is_verified
+        was_sent = True in self._sent or is_verified in self._sent
+        if output.publish_initialpose and not (output.initialpose_once and was_sent):
             self._initialpose.publish(pose_message(answer, self._node.settings.frames, output))
-            self._was_sent = True
+            self._sent.add(is_verified)
 
     def _broadcast(self) -> None:
         """The last pose that was agreed upon: odometry leads on from there, also while the gate is closed again."""

@@ -67,8 +67,11 @@ class Verifier:
             return "no need"
         if self.problem:
             return "the registration libraries are missing"
-        frame = query.frame
-        return "no point cloud" if frame.points is None or frame.T_base_lidar is None else ""
+        frame, best = query.frame, query.answer.candidates[: settings.candidates]
+        if frame.points is None or frame.T_base_lidar is None:
+            return "no point cloud"
+        has_clouds = any(query.place_map.place(candidate.place_id).cloud is not None for candidate in best)
+        return "" if has_clouds else "its places have no point clouds"
 
     def verify(self, query: Query, settings: VerifySettings) -> Query:
         """The query with its answer verified if possible, on the caller's thread: for those who asked and wait."""

@@ -46,10 +46,13 @@ class ViewModel(nn.Module):
         self.recipe = recipe
 
     def prepare_frame(self, frame: Frame, device: str) -> tuple[torch.Tensor, ...]:
-        """What `fuse` wants of one frame. Raises BadInput "no_sensor" for one in which no view holds anything."""
+        """What `fuse` wants of one frame. Raises BadInput: "no_sensor" where no view holds anything, "no_point_in_view"
+        where the points lie beside all of them."""
         views = frame_views(frame, self.recipe)
         if not views.sees.any():
             raise BadInput("no_sensor", "no camera shows anything and no LiDAR point lies in a camera's view")
+        if frame.points is not None and not views.sees[:, 1].any():
+            raise BadInput("no_point_in_view", "no LiDAR point lies in a camera's view: check the extrinsics")
         return tuple(part[None].to(device) for part in (views.images, views.pictures, views.yaw, views.sees))
 
     def fuse(self, images: torch.Tensor, pictures: torch.Tensor, yaw: torch.Tensor, sees: torch.Tensor) -> torch.Tensor:

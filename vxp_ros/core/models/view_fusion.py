@@ -5,7 +5,7 @@ the LiDAR's picture, the LiDAR's depth taught the camera's trunk (in training), 
 columns of all maps look at each other. It starts from the sensors' own descriptors; training can only add to them.
 
 What each sensor tells is laid side by side, not added: of town-val's queries 90 % find their place so, and 86 % by the
-sum (docs/benchmark.md). A sensor that is missing leaves zeros, and the other's half is compared as it is.
+sum (docs/LOG.md). A sensor that is missing leaves zeros, and the other's half is compared as it is.
 """
 
 from copy import deepcopy
@@ -88,7 +88,8 @@ LINEAR_ONE = 0.5413248546  # softplus of it is 1
 
 def side_by_side(told: torch.Tensor) -> torch.Tensor:
     """[B, 2, D] -> descriptors [B, 2 D]: two halves of one length, unit vectors together, so that no sensor drowns the
-    other. The half of a sensor that saw nothing is zero; where none did, NaN."""
+    other (`trust` weighs views against each other then, no longer sensors). The half of a sensor that saw nothing is
+    zero; where none did, NaN."""
     is_silent = ~told.any(dim=2).any(dim=1, keepdim=True)
     return (F.normalize(told, dim=2) / len(SENSORS) ** 0.5).flatten(1).masked_fill(is_silent, torch.nan)
 
