@@ -2,8 +2,9 @@
 
 The maps are the sunny days of the towns, a place every 5 m with its point cloud. Asked are, by LiDAR, camera and both:
 known places (every 20 m of four other days), unknown ones (the towns' own streets that no map holds, every 10 m and, as
-nearly as a node asks, on two days every 2 m; and all days of other towns, every 5 to 20 m), and streets of which the map holds only the clone: blocks that were built twice, asked of a map that lacks
-every place within 50 m of the queries. All settings are the nodes' defaults.
+nearly as a node asks, on two days every 2 m; and all days of other towns, every 5 to 20 m), and streets of which the
+map holds only the clone: blocks that were built twice, asked of a map that lacks every place within 50 m of the
+queries. All settings are the nodes' defaults.
 
 An answer is OK as the localizer says so, verified by the clouds where there are any. It is acted upon when the last so
 many OK answers of the drive agree through odometry (`ConsistencyGate`). Odometry here is exact. False: more than 5 m or

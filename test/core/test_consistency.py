@@ -81,7 +81,7 @@ def test_near_each_other_more_places_must_agree():
 
 def test_a_robot_that_stands_says_nothing_new():
     gate = ConsistencyGate(OF_RECOGNISED)
-    assert not any(gate.add(*at(x), 2) for x in (0.0, 0.1, 4.2, 0.0, 4.2, 0.0, 4.2))  # odometry jumps to and fro
+    assert not any(gate.add(*at(x), 2) for x in (0.0, 0.1, 4.2, 0.0, 4.2, 0.0, 4.2))  # odometry jumps back and forth
     assert gate.add(*at(30), 2) is True
     assert gate.add(*at(30.5), 2) is False and gate.is_open
 
