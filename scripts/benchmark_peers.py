@@ -14,8 +14,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from peers_closures import DAY, Closure, Keyframes, apart, keyframes_of, numbers, recall, timed
-from peers_local_maps import foreign_row, kiss_slam_row, make_detector, map_closures_row
+from peers_closures import DAY, Closure, Keyframes, apart, keyframe_sweeps, keyframes_of, numbers, recall, timed
+from peers_local_maps import OTHERS, kiss_slam_row, make_detector, map_closures_row, strangers
 
 from vxp_ros.core.json_file import write_json
 from vxp_training.baselines.scan_context import similarities
@@ -33,13 +33,13 @@ def main() -> None:
     options, detector = parse_options(), make_detector()
     home, fit, foreign = (keyframes_of(town) for town in (options.town, options.fit, options.foreign))
     sweeps, rows = sweeps_of(options.town), {}
-    facts = {name: getattr(options, name) for name in ("town", "fit", "foreign", "foreign_metres")}
+    facts = {name: getattr(options, name) for name in ("town", "fit", "foreign")}
     facts |= {"sweeps": len(sweeps), "keyframes": len(home), "revisits": sum(len(found) > 0 for found in home.loops)}
     for name, row in (
         ("Scan Context", lambda: scan_context_row(home, fit, foreign)),
         ("KISS-SLAM", lambda: kiss_slam_row(home, sweeps)),
         ("MapClosures", lambda: map_closures_row(home, sweeps, detector)),
-        ("MapClosures", lambda: foreign_row(sweeps_of(options.foreign, options.foreign_metres), detector)),
+        ("MapClosures", lambda: asked_row(options, detector)),
     ):
         rows[name] = rows.get(name, {}) | row()
         print(name, {key: value for key, value in rows[name].items() if key != "all"}, flush=True)
@@ -52,13 +52,19 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--town", default="town-test-1")
     parser.add_argument("--fit", default="town-val", help="the split that Scan Context's threshold is chosen on")
     parser.add_argument("--foreign", default="town-test-2", help="the split that is not in the map")
-    parser.add_argument("--foreign-metres", type=float, default=500.0, help="of its drive at 10 Hz, for MapClosures")
     return parser.parse_args()
 
 
-def sweeps_of(town: str, metres: float | None = None) -> Recording:
-    task = Task(find_split(town), DAY, LIDAR_ONLY, rate_hz=RATE_HZ, length=metres, samples=1)
-    return record(task)
+def sweeps_of(town: str) -> Recording:
+    return record(Task(find_split(town), DAY, LIDAR_ONLY, rate_hz=RATE_HZ, samples=1))
+
+
+def asked_row(options: argparse.Namespace, detector) -> dict:
+    """Local maps of sweeps 5 m apart, of the other town and, to tell whether such thin ones are recognised at all, of
+    this one."""
+    foreign = strangers(keyframe_sweeps(options.foreign), detector, OTHERS)
+    own = strangers(keyframe_sweeps(options.town), detector, 2 * OTHERS)
+    return {f"foreign_{key}": value for key, value in foreign.items()} | {"thin_own": own}
 
 
 def scan_context_row(home: Keyframes, fit: Keyframes, foreign: Keyframes) -> dict:

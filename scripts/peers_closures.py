@@ -9,6 +9,7 @@ import numpy as np
 from vxp_ros.core.config import LoopSettings
 from vxp_ros.core.geometry import invert, rotation_angle
 from vxp_training.baselines.scan_context import scan_context
+from vxp_training.datasets.town.store.master import Recording
 from vxp_training.datasets.town_days import RIG, Spacing, record_days
 from vxp_training.loop_eval import FAR_DEG, FAR_M, RADIUS_M
 
@@ -29,6 +30,10 @@ class Keyframes:
 
     def __len__(self) -> int:
         return len(self.stamps_ns)
+
+
+def keyframe_sweeps(town: str) -> Recording:
+    return record_days([town], {DAY: Spacing(SPACING_M)}, rig=RIG).recordings[0]
 
 
 def keyframes_of(town: str) -> Keyframes:

@@ -12,7 +12,7 @@ from vxp_training.datasets.town.store.master import Recording
 
 LOCAL_MAP_M = 100.0  # both begin a new local map so far from where the last one began
 SKIPPED = 3  # local maps before the newest that MapClosures, and KISS-SLAM with it, never compares it with
-FOREIGN_ID = 1000  # of another town's first local map
+OTHERS = 1000  # ids from here on are none of the drive's own local maps
 
 
 def make_detector():
@@ -38,11 +38,11 @@ def map_closures_row(home: Keyframes, sweeps: Recording, detector) -> dict:
     return local_map_numbers(home, closures, sweeps, firsts) | {"ms_per_local_map": float(np.mean(ms))}
 
 
-def foreign_row(sweeps: Recording, detector) -> dict:
-    """Of another town's local maps, how many the detector finds in its own."""
-    asked = [accepted(detector, FOREIGN_ID + number, cloud) for number, (cloud, _) in enumerate(local_maps(sweeps))]
-    took = sum(any(entry.source_id < FOREIGN_ID for entry in found) for found in asked)
-    return {"foreign_asked": len(asked), "foreign_accepted": took}
+def strangers(sweeps: Recording, detector, first_id: int) -> dict:
+    """Of local maps that are none of the drive's, in how many the detector sees one of the drive's. first_id: of their
+    ids, above all before."""
+    asked = [accepted(detector, first_id + number, cloud) for number, (cloud, _) in enumerate(local_maps(sweeps))]
+    return {"asked": len(asked), "accepted": sum(any(entry.source_id < OTHERS for entry in found) for found in asked)}
 
 
 def accepted(detector, number: int, cloud: np.ndarray) -> list:
