@@ -2,7 +2,8 @@
 
 The map is the sunny day of the test towns, described by everything; the queries are other days, some with a fault. A
 right answer lies within 9 m. "camera" and "lidar" are the fused head with the other sensor withheld in map and queries,
-"sum" adds their squared distances. With one camera the model's own camera and LiDAR descriptors stand beside.
+"sum" adds their squared distances. With one camera the model's own camera and LiDAR descriptors stand beside, and their
+sum.
 """
 
 import argparse
@@ -80,6 +81,8 @@ def ask_day(encoder: Encoder, frames: TownDays, queries: np.ndarray, places: np.
         name: ((vectors[:, None] - database[against(name)][None]) ** 2).sum(-1) for name, vectors in asked.items()
     }
     distances["sum"] = distances["camera"] + distances["lidar"]
+    if "own camera" in distances:
+        distances["own sum"] = distances["own camera"] + distances["own lidar"]
     return {name: ranks(values, positives) for name, values in distances.items()}
 
 
