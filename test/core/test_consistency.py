@@ -86,6 +86,13 @@ def test_a_robot_that_stands_says_nothing_new():
     assert gate.add(*at(30.5), 2) is False and gate.is_open
 
 
+def test_a_robot_that_goes_round_and_round_is_not_remembered_for_ever():
+    gate = ConsistencyGate(OF_RECOGNISED)
+    assert not any(gate.add(*at(5.0 * (step % 4)), 4) for step in range(1000))  # 15 m to and from, all agree
+    assert len(gate) == 100
+    assert [gate.add(*at(x), 4) for x in (20.0, 24.0, 26.0, 45.0)] == [False, False, False, True]
+
+
 @pytest.mark.parametrize("step", [0.5, 2.0, 4.0, 4.9, 5.0, 8.0, 20.0])
 @pytest.mark.parametrize("needed", [2, 4])
 def test_one_wrong_place_again_and_again_does_not_agree_with_itself(step, needed):

@@ -6,22 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from map_samples import make_map
-from model_samples import camera_only, change_recipe, copy_by_hand, save_camera_model
+from model_samples import camera_only, change_recipe
 
 from vxp_ros.core.errors import MapError, ModelError
 from vxp_ros.core.map_store import load_map, save_map
 from vxp_ros.core.model_store import WEIGHTS_FILE, load_model, model_id_of
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """A model folder that no test changes, and its id."""
-    return save_camera_model(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def folder(saved, tmp_path):
-    return copy_by_hand(saved[0], tmp_path)
 
 
 def test_truncated_weights_are_refused(folder, count, record_property):
@@ -51,14 +40,14 @@ def flip_bits_of_weights(folder, flips: int) -> int:
     return accepted
 
 
-def test_flipped_bits_in_the_weights_are_refused(saved, folder, count, record_property):
-    change_recipe(saved[0], folder)
+def test_flipped_bits_in_the_weights_are_refused(eye, folder, count, record_property):
+    change_recipe(eye[0], folder)
     flips = count(200, 2000)
     accepted = flip_bits_of_weights(folder, flips)
     record_property("flips", flips)
     record_property("accepted", accepted)
     assert accepted == 0
-    assert load_model(folder).model_id == saved[1]
+    assert load_model(folder).model_id == eye[1]
 
 
 def test_the_flip_harness_catches_weights_without_a_hash(folder, count, record_property):
@@ -78,10 +67,10 @@ def flip(file, position: int, mask: int) -> None:
     file.flush()
 
 
-def test_a_map_of_a_model_that_differs_in_one_number_is_refused(saved, tmp_path, count, record_property):
+def test_a_map_of_a_model_that_differs_in_one_number_is_refused(eye, tmp_path, count, record_property):
     """One bit of the weights, or one value of the preprocessing: the error names both models."""
-    recipe, weights, random = camera_only(), (saved[0] / WEIGHTS_FILE).read_bytes(), np.random.default_rng(2)
-    town = save_map(make_map(models=dict.fromkeys(("camera", "lidar"), saved[1])), tmp_path / "town").path
+    recipe, weights, random = camera_only(), (eye[0] / WEIGHTS_FILE).read_bytes(), np.random.default_rng(2)
+    town = save_map(make_map(models=dict.fromkeys(("camera", "lidar"), eye[1])), tmp_path / "town").path
     others = [model_id_of(each, weights) for each in (
         replace(recipe, image=replace(recipe.image, mean=[0.5, 0.5, 0.51])),
         replace(recipe, lidar=replace(recipe.lidar, voxel=[0.5, 0.4, 0.8])),
@@ -93,7 +82,7 @@ def test_a_map_of_a_model_that_differs_in_one_number_is_refused(saved, tmp_path,
         changed[int(random.integers(len(weights)))] ^= 1 << int(random.integers(8))
         others.append(model_id_of(recipe, bytes(changed)))
     for model_id in others:
-        with pytest.raises(MapError, match=rf"was made by .*{saved[1]}.*loaded model is .*{model_id}"):
+        with pytest.raises(MapError, match=rf"was made by .*{eye[1]}.*loaded model is .*{model_id}"):
             load_map(town, dict.fromkeys(("camera", "lidar"), model_id))
     record_property("other models, all refused", len(others))
-    assert len(load_map(town, dict.fromkeys(("camera", "lidar"), saved[1]))) == 6
+    assert len(load_map(town, dict.fromkeys(("camera", "lidar"), eye[1]))) == 6

@@ -13,7 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 import yaml
-from model_samples import camera_only, copy_by_hand, save_camera_model
+from model_samples import camera_only
 
 from vxp_ros.core import fsio, model_store
 from vxp_ros.core.calibration import CALIBRATION_FILE, Calibration, PairCalibration, dump_calibration
@@ -31,23 +31,11 @@ from vxp_ros.core.model_store import (
 )
 from vxp_ros.core.models import build_model
 
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """A model folder that no test changes, and its id."""
-    return save_camera_model(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture
-def folder(saved, tmp_path):
-    return copy_by_hand(saved[0], tmp_path)
-
-
 # --- whole and well ---
 
 
-def test_what_is_saved_is_what_is_loaded(saved):
-    folder, model_id = saved
+def test_what_is_saved_is_what_is_loaded(eye):
+    folder, model_id = eye
     model = load_model(folder)
     torch.manual_seed(0)
     expected = build_model(camera_only()).state_dict()
@@ -60,15 +48,15 @@ def test_what_is_saved_is_what_is_loaded(saved):
     assert sorted(os.listdir(folder.parent)) == [folder.name]  # no debris
 
 
-def test_id_is_the_name_and_twelve_hex_digits(saved):
-    name, digits = saved[1].rsplit("-", 1)
+def test_id_is_the_name_and_twelve_hex_digits(eye):
+    name, digits = eye[1].rsplit("-", 1)
     assert name == "eye" and len(digits) == 12 and int(digits, 16) >= 0
 
 
-def test_id_changes_with_weights_and_preprocessing_and_with_nothing_else(saved):
-    recipe, weights = camera_only(), (saved[0] / WEIGHTS_FILE).read_bytes()
+def test_id_changes_with_weights_and_preprocessing_and_with_nothing_else(eye):
+    recipe, weights = camera_only(), (eye[0] / WEIGHTS_FILE).read_bytes()
     base = model_id_of(recipe, weights)
-    assert base == saved[1]
+    assert base == eye[1]
     same = [
         replace(recipe, trained_on="Town", commit="abc", weights_sha256="0" * 64),
         replace(recipe, image=replace(recipe.image, weights="/home/me/dino.pth")),
@@ -121,17 +109,17 @@ def test_trunk_weights_of_the_users_file_end_in_the_model(tmp_path):
     assert torch.equal(loaded.network.camera.backbone.encoder._conv_stem.weight, expected)
 
 
-def test_a_calibration_changes_no_id_and_nothing_without_it(saved, folder):
+def test_a_calibration_changes_no_id_and_nothing_without_it(eye, folder):
     assert load_model(folder).calibration == Calibration()
-    calibration = Calibration({("camera", "camera"): PairCalibration(0.8, 0.1, 0.01)}, saved[1], "town-val")
+    calibration = Calibration({("camera", "camera"): PairCalibration(0.8, 0.1, 0.01)}, eye[1], "town-val")
     (folder / CALIBRATION_FILE).write_text(dump_calibration(calibration))
     model = load_model(folder)
-    assert (model.calibration, model.model_id) == (calibration, saved[1])
+    assert (model.calibration, model.model_id) == (calibration, eye[1])
     assert Encoder(model, torch.device("cpu")).calibration == calibration
 
 
-def test_a_calibration_does_not_outlive_its_weights(saved, folder):
-    (folder / CALIBRATION_FILE).write_text(dump_calibration(Calibration({}, saved[1], "town-val")))
+def test_a_calibration_does_not_outlive_its_weights(eye, folder):
+    (folder / CALIBRATION_FILE).write_text(dump_calibration(Calibration({}, eye[1], "town-val")))
     change_tensors(folder, lambda tensors: {name: tensor + 0 * tensor + 1 for name, tensor in tensors.items()})
     with pytest.raises(ModelError, match="was fitted to the model eye-"):
         load_model(folder)
@@ -190,12 +178,12 @@ def test_tensors_that_do_not_fit_are_named(folder, change, words):
         load_model(folder)
 
 
-def test_folders_made_by_hand_need_no_hash(folder, saved):
-    assert load_model(folder).model_id == saved[1]
+def test_folders_made_by_hand_need_no_hash(folder, eye):
+    assert load_model(folder).model_id == eye[1]
     recipe = yaml.safe_load((folder / RECIPE_FILE).read_text())
     del recipe["weights_sha256"]
     (folder / RECIPE_FILE).write_text(yaml.safe_dump(recipe))
-    assert load_model(folder).model_id == saved[1]
+    assert load_model(folder).model_id == eye[1]
 
 
 def test_a_hostile_recipe_costs_nothing_before_it_is_refused(folder, monkeypatch):
@@ -257,11 +245,11 @@ def test_recipes_that_are_not_there():
         find_recipe("vxp_huge")
 
 
-def test_shipped_models_are_found_by_name(saved, tmp_path, monkeypatch):
+def test_shipped_models_are_found_by_name(eye, tmp_path, monkeypatch):
     (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "eye").symlink_to(saved[0])
+    (tmp_path / "weights" / "eye").symlink_to(eye[0])
     monkeypatch.setattr("vxp_ros.core.model_store.share_folder", lambda: tmp_path)
-    assert load_model("eye").model_id == saved[1]
+    assert load_model("eye").model_id == eye[1]
     with pytest.raises(ModelError, match="shipped models: eye"):
         find_model("ear")
 
@@ -314,8 +302,8 @@ def fail_at(number: int):
     return before_step
 
 
-def test_saved_by_one_process_and_loaded_by_another(saved):
+def test_saved_by_one_process_and_loaded_by_another(eye):
     """The id is a property of the files, not of the process."""
-    program = f"from vxp_ros.core.model_store import load_model; print(load_model({str(saved[0])!r}).model_id)"
+    program = f"from vxp_ros.core.model_store import load_model; print(load_model({str(eye[0])!r}).model_id)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert result.stdout.strip() == saved[1], result.stderr
+    assert result.stdout.strip() == eye[1], result.stderr

@@ -131,7 +131,7 @@ class OutputSettings:
     publish_initialpose: bool = setting(
         False, "publish initialpose once enough verified poses, or recognised places, agree"
     )
-    initialpose_once: bool = setting(True, "once until ~/clear or another map; false: at each verified pose")
+    initialpose_once: bool = setting(True, "once until ~/clear or another map; false: at each pose that agrees")
     publish_tf: bool = setting(False, "broadcast map->odom once enough verified poses agree; needs tf2_ros")
     min_consistent: int = setting(
         3, "verified poses in a row that must agree through odometry, for initialpose and map->odom", 1, 100

@@ -25,6 +25,7 @@ OF_VERIFIED = Agreement(1.0, np.radians(5.0), 0.03)
 # One view recognised twice says no more than once, and one wrong place again and again, while the robot drives on, must
 # not agree with itself: after 25 m it is off by 25, and 17 are allowed.
 OF_RECOGNISED = Agreement(12.0, np.radians(60.0), 0.2, stride=4.0, span=25.0)
+MOST = 100  # poses kept: a robot that goes round and round never leaves the first of them behind
 
 
 class ConsistencyGate:
@@ -45,12 +46,13 @@ class ConsistencyGate:
         pose = T_map_base, T_odom_base
         if not all(agree(pose, earlier, self.agreement) for earlier in self._poses):
             self.reset()
-        if self._poses and driven(self._poses[-1], pose) < self.agreement.stride:
+        if self._poses and apart(self._poses[-1], pose) < self.agreement.stride:
             return False
         self._poses.append(pose)
-        while len(self._poses) > needed and driven(self._poses[1], pose) >= self.agreement.span:
+        while len(self._poses) > needed and apart(self._poses[1], pose) >= self.agreement.span:
             del self._poses[0]
-        self.is_open = len(self._poses) >= needed and driven(self._poses[0], pose) >= self.agreement.span
+        del self._poses[:-MOST]
+        self.is_open = len(self._poses) >= needed and apart(self._poses[0], pose) >= self.agreement.span
         return self.is_open
 
     def reset(self) -> None:
@@ -70,11 +72,11 @@ def agree(
     """
     (T_map_now, T_odom_now), (T_map_then, T_odom_then) = now, then
     T_error = invert(T_map_then @ invert(T_odom_then) @ T_odom_now) @ T_map_now
-    allowed = agreement.metres + agreement.drift * driven(now, then)
+    allowed = agreement.metres + agreement.drift * apart(now, then)
     return bool(np.linalg.norm(T_error[:3, 3]) <= allowed and rotation_angle(T_error[:3, :3]) <= agreement.radians)
 
 
-def driven(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> float:
+def apart(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> float:
     """Metres between two poses by odometry."""
     return float(np.linalg.norm(first[1][:3, 3] - second[1][:3, 3]))
 

@@ -65,7 +65,7 @@ class PlaceRecognizer:
             if modality in self.encoder.modalities
             and shows(frame, modality)
             and meet(modality, against)
-            and self._fits(modality)
+            and self._fits(modality if against == "auto" else against)
         ]
         places = {} if place_map is None else place_map.counts
         found = {modality: places.get(modality if against == "auto" else against, 0) for modality in able}
@@ -73,7 +73,7 @@ class PlaceRecognizer:
         return next((modality for modality in able if found[modality] >= enough), "camera")
 
     def _fits(self, modality: Modality) -> bool:
-        """Whether the map's descriptors are as long: those of an older model, let in on purpose, may not be."""
+        """Whether the map's descriptors are as long as the model's: an older one's, let in on purpose, may not be."""
         lengths = {} if self.place_map is None else self.place_map.dimensions
         return lengths.get(modality) in (None, self.encoder.length_of(modality))
 
