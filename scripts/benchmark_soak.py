@@ -3,7 +3,7 @@
 The bag is looped at --rate (10) times its speed; both nodes are processes of their own, with the shipped model. Once a
 minute the localizer loads its map again, a parameter is set, and every five minutes the loop closer's map, which grows
 with the drive, is cleared. Memory, threads and open files are read from /proc every five seconds; the slope of the
-resident set after the warm-up is fitted to the means of --block seconds by least squares. The naive control is a node
+resident sets after the warm-up is fitted by least squares over blocks of --block seconds. The naive control is a node
 in the same replay that keeps each odometry message: the same fit must call it a leak.
 """
 
@@ -50,7 +50,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("bag", type=Path, nargs="?", help="a compressed camera, /points and /odom, as `vxp town` makes")
     parser.add_argument("--map", type=Path, help="for the localizer")
     parser.add_argument("--minutes", type=float, default=120.0)
-    parser.add_argument("--warmup", type=float, default=10.0, help="minutes that the fit leaves out (default 10)")
+    parser.add_argument("--warmup", type=float, default=30.0, help="minutes that the fit leaves out (default 30)")
     parser.add_argument("--block", type=float, default=300.0, help="seconds that one point of the fit is the mean of")
     parser.add_argument("--rate", type=float, default=10.0)
     parser.add_argument("--out", type=Path, default=Path("docs/reliability/soak.json"))
@@ -120,6 +120,7 @@ def summary(options: argparse.Namespace, samples: list[dict], watch: Watch, fact
         name: {
             **slopes[name],
             "rss_mb": extent(late, name, "rss_mb"),
+            "children_mb": extent(late, name, "children_mb"),
             "threads": extent(late, name, "threads"),
             "files": extent(late, name, "files"),
         }
@@ -140,7 +141,7 @@ def summary(options: argparse.Namespace, samples: list[dict], watch: Watch, fact
         **facts,
         "passed": is_balanced
         and not any(facts["exit_codes"].values())
-        and highest(slopes["localizer"]) < LIMIT_MB_PER_HOUR < slopes["leak"]["rss_mb_per_hour"],
+        and max(highest(slopes[name]) for name in NODES) < LIMIT_MB_PER_HOUR < slopes["leak"]["rss_mb_per_hour"],
         "samples": [shortened(sample) for sample in samples[::12]],
     }
 

@@ -4,26 +4,31 @@ import numpy as np
 
 
 def rss_slope(samples: list[dict], name: str, block_s: float) -> dict:
-    """Least-squares slope of a process' resident set in MiB per hour, with its standard error, over means of blocks.
+    """Least-squares slope of a process' memory in MiB per hour, with its standard error, over blocks of time.
 
     Neighbouring samples are not independent, block means nearly are: so the error is not flattered.
     """
-    hours, means = block_means(samples, name, block_s)
+    hours, sizes = block_sizes(samples, name, block_s)
     if len(hours) < 3:
         return {"rss_mb_per_hour": float("nan"), "standard_error": float("nan"), "blocks": len(hours)}
-    slope, error = least_squares(hours, means)
+    slope, error = least_squares(hours, sizes)
     return {"rss_mb_per_hour": round(slope, 3), "standard_error": round(error, 3), "blocks": len(hours)}
 
 
-def block_means(samples: list[dict], name: str, block_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Hours and MiB of each whole block; the process' children count too."""
+def block_sizes(samples: list[dict], name: str, block_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Hours and MiB of each whole block: the mean of the process' resident set and the least that its children had.
+
+    The registration process lives as long as its node; its forks last a second each, share its pages and would count
+    those again, by chance of the moment.
+    """
     times = np.array([sample["t"] for sample in samples])
-    sizes = np.array([sample[name]["rss_mb"] + sample[name]["children_mb"] for sample in samples])
+    own = np.array([sample[name]["rss_mb"] for sample in samples])
+    children = np.array([sample[name]["children_mb"] for sample in samples])
     blocks = ((times - times[0]) // block_s).astype(int)
-    whole = range(int((times[-1] - times[0] + 5.0) // block_s))
+    members = [blocks == block for block in range(int((times[-1] - times[0] + 5.0) // block_s))]
     return (
-        np.array([times[blocks == block].mean() / 3600 for block in whole]),
-        np.array([sizes[blocks == block].mean() for block in whole]),
+        np.array([times[member].mean() / 3600 for member in members]),
+        np.array([own[member].mean() + children[member].min() for member in members]),
     )
 
 
