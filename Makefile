@@ -1,6 +1,9 @@
 # make demo: the main job in a synthetic town, report in out/demo. make test: the tests. Both set everything up first.
 SHELL := /bin/bash
 IN_ENV := . scripts/env.sh &&
+# Tests on a ROS graph have the computer to themselves, all others share its cores.
+SHARING := OMP_NUM_THREADS=1 python -m pytest test -n logical --maxprocesses 4 --dist loadfile
+ALONE := python -m pytest test
 
 .PHONY: setup demo test test-slow lint clean
 
@@ -11,10 +14,12 @@ demo: setup
 	@$(IN_ENV) vxp demo --out out/demo
 
 test: setup
-	@$(IN_ENV) python -m pytest test -m "not slow and not by_hand"
+	@$(IN_ENV) $(SHARING) -m "not ros and not slow and not by_hand"
+	@$(IN_ENV) $(ALONE) -m "ros and not slow and not by_hand"
 
 test-slow: setup
-	@$(IN_ENV) python -m pytest test -m "slow and not by_hand"
+	@$(IN_ENV) $(SHARING) -m "slow and not ros and not by_hand"
+	@$(IN_ENV) $(ALONE) -m "slow and ros and not by_hand"
 
 lint: setup
 	@$(IN_ENV) ruff check . && ruff format --check . && codespell

@@ -23,7 +23,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    if config.getoption("results"):
+    if config.getoption("results") and not hasattr(config, "workerinput"):  # the first process collects from all
         config.pluginmanager.register(Results(config), "vxp_results")
 
 

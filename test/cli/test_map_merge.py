@@ -12,7 +12,9 @@ sys.path.append(str(Path(__file__).parents[1] / "core"))
 
 from map_pairs import FIRST, T_A_B, drive, first_map, second_map
 
+from vxp_ros.cli import map_merge
 from vxp_ros.cli.main import run
+from vxp_ros.core.map_alignment import MapAlignment
 from vxp_ros.core.map_store import load_map, save_map
 from vxp_ros.core.place_map import PlaceMap
 from vxp_ros.core.registration_process import RegistrationProcess, start
@@ -56,8 +58,17 @@ def test_a_map_in_another_frame_is_aligned_and_the_given_maps_stay(root, capsys)
     assert np.allclose(found["T_first_other"], T_A_B, atol=0.3)
     assert found["tried"] == 5 and 3 <= found["agreeing"] <= found["verified"] and found["residual_m"]["max"] < 0.5
     assert {key: data for key, data in contents(root).items() if key in before} == before
-    assert "10 places" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "10 places" in printed and "warning" not in printed
     assert run(["map", "check", str(root / "both")]) == 0
+
+
+@needs_registration
+def test_drives_that_are_bent_against_each_other_are_merged_with_a_warning(root, capsys, monkeypatch):
+    found = MapAlignment(T_A_B, tried=5, verified=5, agreeing=5, metres=np.full(5, 4.0), degrees=np.ones(5))
+    monkeypatch.setattr(map_merge, "align", lambda *_: found)
+    assert merge(root, "first", "second", "--out", "both") == 0
+    assert f"warning: {root / 'second'} is bent against the first map" in capsys.readouterr().out
 
 
 @needs_registration

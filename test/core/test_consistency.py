@@ -24,10 +24,10 @@ def test_it_opens_at_the_third_that_agrees_and_stays_open():
 @pytest.mark.parametrize("error", [{"off": 1.4}, {"turned": 6.0}])
 def test_one_that_disagrees_begins_anew(error):
     gate = ConsistencyGate()
-    assert [gate.add(*at(x), 2) for x in (0, 5)] == [False, True]
-    assert gate.add(*at(10, **error), 2) is False
+    assert [gate.add(*at(x), 2) for x in (0, 10)] == [False, True]
+    assert gate.add(*at(15, **error), 2) is False
     assert len(gate) == 1  # the odd one: it may be the first of the truth
-    assert [gate.add(*at(x), 2) for x in (15, 20)] == [False, True]
+    assert [gate.add(*at(x), 2) for x in (20, 30)] == [False, True]
 
 
 def test_each_must_agree_with_each():
@@ -44,6 +44,25 @@ def test_only_the_last_ones_matter():
     gate = ConsistencyGate()
     steps = [(5.0 * i, 0.3 * i) for i in range(20)]  # odometry drifts by 0.3 m in 5 m
     assert [gate.add(*at(x, off=off), 3) for x, off in steps][2:] == [True] * 18
+
+
+def test_verified_poses_of_one_spot_say_no_more_than_one():
+    gate = ConsistencyGate()
+    assert not any(gate.add(*at(0.1 * (i % 10)), 3) for i in range(300))  # it stands, more or less
+    assert (len(gate), gate.metres) == (1, 0.0)
+    assert [gate.add(*at(x), 3) for x in (2.5, 5.0, 7.5, 10.0, 11.0, 12.5)] == [False, False, False, True, False, True]
+    assert gate.is_open
+
+
+def test_a_robot_that_turns_back_does_not_close_it():
+    gate = ConsistencyGate()
+    assert [gate.add(*at(x), 3) for x in (0, 5, 10, 5, 0)] == [False, False, True, True, True]
+    assert gate.add(*at(-5, off=2.0), 3) is False and not gate.is_open
+
+
+def test_who_wants_one_pose_gets_it_at_once():
+    assert ConsistencyGate().add(*at(0), 1) is True
+    assert ConsistencyGate(OF_RECOGNISED).add(*at(0), 1) is True
 
 
 def test_a_forgotten_gate_is_closed():

@@ -307,21 +307,6 @@ def test_cuda_describes_as_the_cpu_does(encoder, folder, modality):
     assert np.linalg.norm(there - encoder.describe(frame(), modality).vector) < 1e-2
 
 
-@pytest.mark.by_hand
-@pytest.mark.slow
-@pytest.mark.parametrize("modality", ["camera", "lidar"])
-def test_real_frames_are_described_in_time(encoder, modality, record_property):
-    """Milliseconds of one core on a KITTI frame; the bound leaves room for a busy computer."""
-    real, stages = kitti_frame(), []
-    for _ in range(10):
-        stage_ms = {}
-        encoder.describe(real, modality, stage_ms)
-        stages.append(stage_ms)
-    for stage in stages[0]:
-        record_property(f"{stage} ms", round(min(entry[stage] for entry in stages), 1))
-    assert min(sum(entry.values()) for entry in stages) < 150 * 2
-
-
 def test_frames_without_anything(encoder):
     for modality in encoder.modalities:
         with pytest.raises(BadInput):

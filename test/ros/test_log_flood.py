@@ -16,7 +16,7 @@ from sensor_msgs.msg import PointCloud2
 
 from vxp_ros.ros.ledger import LogLimiter
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.by_hand]
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 LINES_PER_MINUTE = 20
 DEEP = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 NAIVE_NODE = """

@@ -61,7 +61,7 @@ def closer(robot, model, tmp_path):
         spinning = SpinningNode(LoopCloser, "vxp_loop_closer", **given)
         started.append(spinning)
         spinning.bring_up()
-        robot.meet()
+        robot.meet(has_lidar=given.get("input__modality") != "camera")
         return spinning
 
     yield start
@@ -127,6 +127,18 @@ def test_a_registration_process_that_dies_costs_one_look_back(robot, closer, clo
     drive(robot, spinning, clouds[5:], ROUND[5:])
     assert spinning.node.counts["failed"] == 1
     assert robot.spin_until(lambda: len(heard) == 2)
+
+
+@needs_libraries
+def test_a_camera_alone_is_told_that_it_closes_no_loops(robot, closer):
+    spinning = closer(input__modality="camera", match__query="camera", keyframe__min_travel=1.0)
+    for number in range(2):
+        robot.show(number, points=False, odom=100.0 * number)
+        assert robot.spin_until(lambda number=number: len(spinning.node.place_map) > number)
+    assert robot.spin_until(lambda: robot.level("closures") == 1)
+    message = robot.diagnostics["closures"].message
+    assert message == "0 loop closures; none are looked for: the last keyframe has no point cloud to verify by"
+    assert spinning.node.counts["looked_at"] == 0
 
 
 def test_missing_libraries_are_told_before_the_drive(robot, model, tmp_path, monkeypatch):

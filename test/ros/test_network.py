@@ -162,7 +162,7 @@ def rounded(pair: tuple) -> tuple:
 @pytest.mark.parametrize(("fault", "profile"), [("partition", SHIPPED), ("delay", SHIPPED), ("loss", LOSSY)])
 def test_it_recovers_when_the_wire_does(wire, localizer, fault, profile, count, record_property):
     pair = localizer(profile)
-    back, during = spoil_and_heal(wire, pair, fault, count(1, 3), record_property)
+    back, during = spoil_and_heal(wire, pair, fault, count(1, 10), record_property)
     assert max(back) <= 5
     assert fault != "partition" or max(during) == 0  # cut means cut
     assert pair.stop() == 0

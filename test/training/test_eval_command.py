@@ -111,7 +111,6 @@ def test_other_words_than_those_there_are(data, model, cache, tmp_path, capsys):
     assert "there is no split 'atlantis'" in capsys.readouterr().err
 
 
-@pytest.mark.by_hand
 @pytest.mark.slow
 def test_a_town_is_recorded_and_asked(monkeypatch, model, cache, tmp_path, capsys):
     monkeypatch.setitem(splits.SPLITS, "town-tiny", splits.Split("town-tiny", 9, "demo", (2, 2), 60.0))

@@ -98,7 +98,6 @@ def test_depth_teaches_the_image_trunk():
 PLACES, LOOKS, STEPS = 3, 3, 12
 
 
-@pytest.mark.by_hand
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["lcpr", "einet"])
 def test_the_network_learns_a_handful_of_tuples_by_heart(architecture):

@@ -48,9 +48,7 @@ def losses(folder, kind: str = "step") -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=() if kind == "einet" else pytest.mark.by_hand) for kind in KINDS]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_it_learns_a_street(tmp_path, kind):
     stage = make_stage(KINDS[kind], RingStreet(6, views=4), epochs=8 if kind == "lidar" else 2)
     Engine(CPU).train(stage, tmp_path)

@@ -204,10 +204,7 @@ def test_the_manifest_is_that_of_this_version():
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name == "town-demo" else pytest.param(name, marks=[pytest.mark.slow, pytest.mark.by_hand])
-        for name in splits.SPLITS
-    ],
+    [name if name == "town-demo" else pytest.param(name, marks=pytest.mark.slow) for name in splits.SPLITS],
 )
 def test_the_towns_are_those_of_the_manifest(name):
     split = splits.SPLITS[name]

@@ -198,23 +198,18 @@ def test_dates_are_those_of_other_seasons():
 
 
 LARGE_TOWN = """
-import resource, time
+import resource
 from vxp_training.datasets.town.days import make_day
 from vxp_training.datasets.town.world import World
-began = time.process_time()
-world = World(3101, "test", (6, 5))
-built = time.process_time()
-scene = world.scene(make_day("sunny", 3101))
-print(built - began, time.process_time() - built, len(scene.mesh), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+scene = World(3101, "test", (6, 5)).scene(make_day("sunny", 3101))
+print(len(scene.mesh), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
-@pytest.mark.by_hand
 @pytest.mark.slow
-def test_large_town_is_quick_and_lean():
+def test_a_large_town_is_lean():
     """In a process of its own: the memory of this one is that of all tests before."""
     output = subprocess.run([sys.executable, "-c", LARGE_TOWN], check=True, capture_output=True, text=True).stdout
-    seconds_world, seconds_scene, triangles, peak_kib = map(float, output.split())
-    assert seconds_world < 10 and seconds_scene < 10
+    triangles, peak_kib = map(int, output.split())
     assert triangles < 450_000
     assert peak_kib < 1_000_000

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ..core.place_map import PlaceMap
     from ..core.verification import Register
 
+BENT_M = 1.0  # median residual; drives without drift are off by centimetres
+BENT_REMEDY = "map with poses that SLAM has straightened (keyframe.pose: tf)"
+
 
 def merge_command(
     maps: Annotated[list[Path], typer.Argument(metavar="MAP...", help="Two or more maps; the first gives the frame.")],
@@ -147,6 +150,8 @@ def print_merge(report: dict, out: Path) -> None:
     for entry in report["maps"]:
         if entry["problem"]:
             print(f"{entry['path']} is left out: {entry['problem']}")
+        elif entry["alignment"] and entry["alignment"]["residual_m"]["median"] > BENT_M:
+            print(f"warning: {entry['path']} is bent against the first map, but moved as a whole: {BENT_REMEDY}")
     if report["saved"]:
         print(f"{out}: {report['places']} places, {report['bytes'] / 1e6:.1f} MB")
     else:

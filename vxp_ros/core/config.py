@@ -134,11 +134,16 @@ class OutputSettings:
     initialpose_once: bool = setting(True, "once until ~/clear or another map; false: at each pose that agrees")
     publish_tf: bool = setting(False, "broadcast map->odom once enough verified poses agree; needs tf2_ros")
     min_consistent: int = setting(
-        3, "verified poses in a row that must agree through odometry, for initialpose and map->odom", 1, 100
+        3,
+        "verified poses in a row, at least 2 m apart and over 10 m, that must agree through odometry, for initialpose "
+        "and map->odom; 1: each is acted upon at once",
+        1,
+        100,
     )
     min_consistent_places: int = setting(
         4,
-        "likewise, of recognised places at least 4 m apart and over 25 m, for initialpose without clouds to verify by",
+        "likewise, of recognised places at least 4 m apart and over 25 m, for initialpose without clouds to verify by; "
+        "1: each is acted upon at once",
         1,
         100,
     )

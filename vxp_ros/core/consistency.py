@@ -10,17 +10,18 @@ from .geometry import invert, rotation_angle
 @dataclass(frozen=True)
 class Agreement:
     """What makes two poses agree: metres, radians, and drift, metres more per metre of odometry between them. stride:
-    metres between poses that count. span: metres from the first of them to the last."""
+    metres between poses that count. span: metres from the first of them to the last, unless one is enough."""
 
     metres: float
     radians: float
     drift: float
-    stride: float = 0.0
-    span: float = 0.0
+    stride: float
+    span: float
 
 
-# Of poses that clouds confirmed; wheels and LiDAR odometry drift less than that.
-OF_VERIFIED = Agreement(1.0, np.radians(5.0), 0.03)
+# Of poses that clouds confirmed; wheels and LiDAR odometry drift less than that. Streets that are built alike fit each
+# other for a few metres, and a robot that stands sees the same one again and again.
+OF_VERIFIED = Agreement(1.0, np.radians(5.0), 0.03, stride=2.0, span=10.0)
 # Of places that were recognised: the robot is up to 10 m from them, and need not head as the car did that mapped them.
 # One view recognised twice says no more than once, and one wrong place again and again, while the robot drives on, must
 # not agree with itself: after 25 m it is off by 25, and 17 are allowed.
@@ -38,7 +39,7 @@ class ConsistencyGate:
 
     def add(self, T_map_base: np.ndarray, T_odom_base: np.ndarray, needed: int) -> bool:
         """Whether this pose counts, and the gate is open with it: it and the `needed` - 1 before it agree, and more if
-        they are near each other. One that disagrees with any of them begins anew.
+        they are near each other. One that disagrees with any of them begins anew. Where one is needed each counts.
 
         T_map_base: [4, 4], the robot's, or that of a place that it is near. T_odom_base: [4, 4], odometry's at the same
         moment.
@@ -46,13 +47,14 @@ class ConsistencyGate:
         pose = T_map_base, T_odom_base
         if not all(agree(pose, earlier, self.agreement) for earlier in self._poses):
             self.reset()
-        if self._poses and apart(self._poses[-1], pose) < self.agreement.stride:
+        if needed > 1 and self._poses and apart(self._poses[-1], pose) < self.agreement.stride:
             return False
         self._poses.append(pose)
         while len(self._poses) > needed and apart(self._poses[1], pose) >= self.agreement.span:
             del self._poses[0]
         del self._poses[:-MOST]
-        self.is_open = len(self._poses) >= needed and apart(self._poses[0], pose) >= self.agreement.span
+        is_wide = needed == 1 or self.metres >= self.agreement.span
+        self.is_open = len(self._poses) >= needed and (is_wide or self.is_open)  # also where the robot turns back
         return self.is_open
 
     def reset(self) -> None:
@@ -61,6 +63,11 @@ class ConsistencyGate:
     def __len__(self) -> int:
         """How many poses agree so far."""
         return len(self._poses)
+
+    @property
+    def metres(self) -> float:
+        """From the first of them to the last."""
+        return apart(self._poses[0], self._poses[-1]) if self._poses else 0.0
 
 
 def agree(

@@ -91,7 +91,9 @@ class Actuator:
             if gate.is_open:
                 return "open"
             what = "recognised places" if self._is_by_places else "verified poses"
-            return f"closed: {len(gate)} of {needed} {what} agree"
+            if len(gate) < needed:
+                return f"closed: {len(gate)} of {needed} {what} agree"
+            return f"closed: {len(gate)} {what} agree, over {gate.metres:.0f} of {gate.agreement.span:.0f} m"
 
     def objection(self, output: OutputSettings) -> str:
         """Why what is asked for cannot happen; "" when it can, or nothing is."""

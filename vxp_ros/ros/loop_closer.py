@@ -72,7 +72,7 @@ class LoopCloser(Mapper):
                 self._register,
             )
             self.published: dict[tuple[int, int], LoopClosure] = {}
-            self.counts, self.last_closure = Counter(), 0.0
+            self.counts, self.last_closure, self._lacks_cloud = Counter(), 0.0, False
 
     def apply(self, settings: LoopCloserSettings) -> None:
         super().apply(settings)
@@ -94,7 +94,8 @@ class LoopCloser(Mapper):
 
     def tell(self, place_id: int, place: Place, frame: Frame, watch: Stopwatch) -> None:
         super().tell(place_id, place, frame, watch)
-        if self.settings.verify.enable and place.cloud is not None:
+        self._lacks_cloud = place.cloud is None
+        if not self._objection():
             with watch.stage("describe_rear"):
                 rear = self.recognizer.describe_rear(frame) if self.settings.loop.reverse else None
             self.closing.submit((self.finder, place_id, rear))
@@ -146,8 +147,17 @@ class LoopCloser(Mapper):
         values |= {key: count for key, count in sorted(self.counts.items()) if key not in values}
         if self.published:
             values["closed_s_ago"] = f"{time.monotonic() - self.last_closure:.1f}"
-        level = Level.WARN if self.closing.errors else Level.OK
-        return [*super().own_reports(), Report("closures", level, f"{len(self.published)} loop closures", values)]
+        message = f"{len(self.published)} loop closures"
+        if objection := self._objection():
+            message += f"; none are looked for: {objection}"
+        level = Level.WARN if self.closing.errors or objection else Level.OK
+        return [*super().own_reports(), Report("closures", level, message, values)]
+
+    def _objection(self) -> str:
+        """Why no closure can be found; "" when some can."""
+        if not self.settings.verify.enable:
+            return "verify.enable is false"
+        return "the last keyframe has no point cloud to verify by" if self._lacks_cloud else ""
 
 
 def main() -> None:
