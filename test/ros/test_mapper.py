@@ -1,6 +1,7 @@
 """The mapper on a real ROS graph: keyframes, saving, and a map that the localizer then recognises."""
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -142,6 +143,27 @@ def test_a_save_under_another_name_does_not_spare_the_last_one(robot, mapper, tm
     spinning.do(spinning.node.trigger_deactivate)
     spinning.do(spinning.node.trigger_cleanup)
     assert len(load_map(tmp_path / "maps" / "auto")) == 2
+
+
+def test_the_end_of_a_drive_never_replaces_the_map_of_another(robot, mapper, tmp_path):
+    """As of a node that was killed, started again, and knows little more than its name."""
+    for name, places in (("trip", 2), ("trip-2", 1)):
+        spinning = mapper(keyframe__save_as="trip")
+        drive(robot, spinning, [(i, 2.0 * i) for i in range(places)])
+        spinning.do(spinning.node.trigger_deactivate)
+        spinning.do(spinning.node.trigger_cleanup)
+        assert len(load_map(tmp_path / "maps" / name)) == places
+    assert len(load_map(tmp_path / "maps" / "trip")) == 2
+
+
+def test_a_saved_map_that_is_gone_is_saved_again_at_the_end(robot, mapper, tmp_path):
+    spinning = mapper(keyframe__save_as="auto")
+    drive(robot, spinning, [(0, 0.0)])
+    assert robot.call(SaveMap, "/vxp_mapper/save_map", SaveMap.Request(name="auto")).success
+    shutil.rmtree(tmp_path / "maps")
+    spinning.do(spinning.node.trigger_deactivate)
+    spinning.do(spinning.node.trigger_cleanup)
+    assert len(load_map(tmp_path / "maps" / "auto")) == 1
 
 
 def test_a_root_that_cannot_be_written_is_told_before_the_drive(robot, model, tmp_path):

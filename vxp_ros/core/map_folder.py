@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 
 from . import fsio
@@ -39,6 +40,12 @@ def map_names(root: Path) -> list[str]:
     if not root.is_dir():
         return []
     return sorted(entry.name for entry in root.iterdir() if NAME_PATTERN.fullmatch(entry.name) and points_at(entry))
+
+
+def free_name(root: Path, name: str) -> str:
+    """The name, or NAME-2, NAME-3 and so on where something has it already."""
+    names = chain([check_name(name)], (f"{name[:58]}-{number}" for number in count(2)))
+    return next(entry for entry in names if not os.path.lexists(root / entry))
 
 
 def points_at(link: Path) -> str:

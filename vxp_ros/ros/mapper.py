@@ -10,6 +10,7 @@ from std_srvs.srv import Trigger
 from vxp_ros.msg import Keyframe
 from vxp_ros.srv import SaveMap
 
+from ..core import map_folder
 from ..core.config import FrameSettings, MapperSettings
 from ..core.datatypes import Frame, Place
 from ..core.errors import BadInput, MapError, VxpError
@@ -26,6 +27,7 @@ from .running import run
 from .sensors import Bundle
 
 KEYFRAME_DEPTH = 100
+ATTEMPTS = 3  # at the last save
 
 
 class Mapper(SensorNode):
@@ -41,6 +43,7 @@ class Mapper(SensorNode):
         self.drive = 0
         self.unsaved = 0
         self.is_kept = False  # the map as it is now lies under the name keyframe.save_as
+        self.written: set[str] = set()  # names of maps that this process saved
         self.pose_problem = ""
         super().__init__(name, settings_class, **options)
         self.keyframes = self.create_lifecycle_publisher(
@@ -55,6 +58,7 @@ class Mapper(SensorNode):
         settings = self.settings
         if settings.keyframe.save_as:
             require_writable(path_of_map(settings.map.root, settings.keyframe.save_as).parent)  # told before the drive
+            self._name_at_the_end()
         if settings.keyframe.pose == "tf" and not self.transforms.has_tf:
             raise ValueError("keyframe.pose is tf, but tf2_ros is not installed here: use odom")
         self.recognizer = PlaceRecognizer(self.encoder)
@@ -75,20 +79,39 @@ class Mapper(SensorNode):
         """Nothing to say before the first keyframe."""
 
     def finish(self) -> None:
-        name = self.settings.keyframe.save_as
-        if not name or self.is_kept or not len(self.place_map):
+        if not self.settings.keyframe.save_as or self._is_kept() or not len(self.place_map):
             return
-        try:
-            self.save(name, overwrite=True)
-        except VxpError as problem:
-            self.failure = f"the map was not saved: {problem}"
-            self.get_logger().error(self.failure)
+        problem = None
+        for _ in range(ATTEMPTS):
+            try:
+                name = self._name_at_the_end()
+                self.save(name, overwrite=name in self.written)
+                return
+            except VxpError as this_one:  # perhaps another node took the name meanwhile
+                problem = this_one
+        self.failure = f"the map was not saved: {problem}"
+        self.get_logger().error(self.failure)
+
+    def _name_at_the_end(self) -> str:
+        """keyframe.save_as, or another name where a map has it that this process did not save: a node that was killed
+        and started again would replace a whole drive by its end. Raises MapError."""
+        root, name = self.settings.map.root, self.settings.keyframe.save_as
+        free = name if name in self.written else map_folder.free_name(path_of_map(root, name).parent, name)
+        if free != name:
+            self.get_logger().warning(f"there is a map {name} in {root} already: this drive is saved as {free}")
+        return free
+
+    def _is_kept(self) -> bool:
+        """Whether the map as it is now lies where it should at the end."""
+        root = Path(self.settings.map.root).expanduser()
+        return self.is_kept and self.settings.keyframe.save_as in map_folder.map_names(root)
 
     def save(self, name: str, overwrite: bool) -> SavedMap:
         """Raises MapError."""
         saved = save_map(self.place_map, path_of_map(self.settings.map.root, name), overwrite)
         self.unsaved = 0
         self.is_kept = self.is_kept or name == self.settings.keyframe.save_as
+        self.written.add(name)
         self.get_logger().info(f"saved {saved.places} places, {saved.bytes} bytes, as {saved.path}")
         return saved
 
