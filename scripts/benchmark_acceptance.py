@@ -41,6 +41,7 @@ MAP_DAY, DAYS, HARD_DAY = "sunny", ("sameday", "rain", "night", "snow"), "revers
 DENSE_DAYS = "sameday", "rain"
 ASKED: tuple[Modality, ...] = ("lidar", "camera", "fused")
 KNOWN_M, CLEARED_M = 10.0, 50.0
+PLACES_IN_A_ROW = 4  # output.min_consistent_places, which a camera needs to move its robot
 FAR_M, FAR_DEG, FAR_FROM_PLACE_M = 5.0, 10.0, 15.0
 
 
@@ -198,7 +199,7 @@ class Asker:
         """As in the localizer, which never acts on places where clouds could have verified them."""
         output, best = OutputSettings(), answer.candidates[0]
         if self.modality == "camera":
-            return gate.add(best.T_map_base, T_odom_base, output.min_consistent_places)
+            return gate.add(best.T_map_base, T_odom_base, PLACES_IN_A_ROW)
         return best.is_verified and gate.add(best.T_map_base, T_odom_base, output.min_consistent)
 
     def answer(self, place_map: PlaceMap, drive: Drive, row: int) -> Recognition:

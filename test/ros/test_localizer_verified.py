@@ -291,6 +291,33 @@ def test_without_clouds_several_places_in_a_row_must_agree(robot, start):
     assert (initial[0].pose.covariance[0], initial[0].pose.covariance[35]) == pytest.approx((5.0**2, 3.14**2))
 
 
+def test_places_move_nothing_unless_asked(robot, start):
+    candidates = robot.listen(PlaceCandidates, "/vxp_localizer/candidates")
+    initial = robot.listen(PoseWithCovarianceStamped, "/initialpose")
+    start(input__modality="camera", match__query="camera", output__publish_initialpose=True)
+    for number, T in enumerate((HERE, FAR_AWAY)):
+        see(robot, candidates, number, T)
+    assert robot.spin_until(lambda: "output.min_consistent_places" in robot.diagnostics["search"].message)
+    assert "min_consistent_places is 0" in gate(robot)
+    assert initial == []
+
+
+@needs_libraries
+def test_a_request_with_a_cloud_of_its_own_moves_nothing(robot, start, clouds):
+    initial = robot.listen(PoseWithCovarianceStamped, "/initialpose")
+    start(output__continuous=False, output__publish_initialpose=True, output__min_consistent=1)
+    now = robot.now_ns()
+    robot.odometry.publish(odometry_message(np.eye(4), now))
+    robot.spin(0.3)
+    for _ in range(2):
+        answer = robot.call(
+            Localize, "/vxp_localizer/localize", Localize.Request(points=cloud_message(clouds["step1"], now))
+        )
+        assert answer.result.candidates[0].verified, answer.message
+    robot.spin(0.5)
+    assert initial == [] and gate(robot).startswith("closed")
+
+
 def see(robot, heard, place, T_map_base):
     """The answer to the picture of a place, when odometry says that the robot is at this pose."""
     before, now = len(heard), robot.now_ns()

@@ -126,6 +126,7 @@ def test_a_registration_process_that_dies_costs_one_look_back(robot, closer, clo
     spinning.node.registration._process.kill()
     drive(robot, spinning, clouds[5:], ROUND[5:])
     assert spinning.node.counts["failed"] == 1
+    assert robot.spin_until(lambda: robot.level("closures") == 0)  # the next one went well
     assert robot.spin_until(lambda: len(heard) == 2)
 
 
@@ -133,12 +134,21 @@ def test_a_registration_process_that_dies_costs_one_look_back(robot, closer, clo
 def test_a_camera_alone_is_told_that_it_closes_no_loops(robot, closer):
     spinning = closer(input__modality="camera", match__query="camera", keyframe__min_travel=1.0)
     for number in range(2):
-        robot.show(number, points=False, odom=100.0 * number)
+        robot.show(number, points=False, odom=5.0 * number)
         assert robot.spin_until(lambda number=number: len(spinning.node.place_map) > number)
     assert robot.spin_until(lambda: robot.level("closures") == 1)
     message = robot.diagnostics["closures"].message
     assert message == "0 loop closures; none are looked for: the last keyframe has no point cloud to verify by"
     assert spinning.node.counts["looked_at"] == 0
+
+
+def test_what_cannot_be_compared_is_told_before_the_drive(robot, model, tmp_path):
+    given = localizer_parameters(model, tmp_path) | {"match__query": "fused", "match__against": "lidar"}
+    given.pop("map__path")
+    spinning = SpinningNode(LoopCloser, "vxp_loop_closer", **given)
+    spinning.do(spinning.node.trigger_configure)
+    assert spinning.node.state == "unconfigured" and "cannot be compared" in spinning.node.failure
+    spinning.close()
 
 
 def test_missing_libraries_are_told_before_the_drive(robot, model, tmp_path, monkeypatch):

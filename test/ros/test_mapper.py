@@ -24,7 +24,7 @@ from live_rig import (
 )
 from std_srvs.srv import Trigger
 
-from vxp_ros.core.geometry import pose_to_vector
+from vxp_ros.core.geometry import make_transform, pose_to_vector
 from vxp_ros.core.map_store import check_map, load_map
 from vxp_ros.msg import Keyframe, PlaceCandidates
 from vxp_ros.ros.mapper import Mapper
@@ -154,6 +154,33 @@ def test_the_end_of_a_drive_never_replaces_the_map_of_another(robot, mapper, tmp
         spinning.do(spinning.node.trigger_cleanup)
         assert len(load_map(tmp_path / "maps" / name)) == places
     assert len(load_map(tmp_path / "maps" / "trip")) == 2
+
+
+def test_odometry_that_begins_anew_begins_another_drive_and_everybody_hears_it(robot, mapper, caplog):
+    spinning = mapper()
+    drive(robot, spinning, [(0, 500.0), (1, 502.0)])
+    now = robot.now_ns()
+    for step, x in enumerate((502.0, 0.0)):
+        robot.odometry.publish(odometry_message(at(x), now + step * 20_000_000))
+    assert robot.spin_until(lambda: spinning.node.drive == 1)
+    drive(robot, spinning, [(2, 0.5)])
+    assert [place.drive for place in spinning.node.place_map.places()] == [0, 0, 1]
+    assert robot.spin_until(lambda: robot.level("keyframes") == 1)
+    saved = robot.call(SaveMap, "/vxp_mapper/save_map", SaveMap.Request(name="both"))
+    assert saved.success and "2 drives in one map" in saved.message
+    assert "began anew" in caplog.text
+
+
+def at(x: float) -> np.ndarray:
+    return make_transform(np.eye(3), np.array([x, 0.0, 0.0]))
+
+
+def test_odometry_of_another_frame_is_told(robot, mapper, caplog):
+    mapper()
+    message = odometry_message(np.eye(4), robot.now_ns())
+    message.child_frame_id = "velodyne"
+    robot.odometry.publish(message)
+    assert robot.spin_until(lambda: "odometry is that of velodyne, but frames.base is base_link" in caplog.text)
 
 
 def test_a_saved_map_that_is_gone_is_saved_again_at_the_end(robot, mapper, tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vxp_ros.core.geometry import make_transform, yaw_of
-from vxp_ros.ros.odometry import CAPACITY, MAX_GAP_NS, OdometryBuffer, travelled
+from vxp_ros.ros.odometry import CAPACITY, MAX_GAP_NS, OdometryBuffer, has_leapt, travelled
 
 MS = 1_000_000
 START = 1_700_000_000_000 * MS
@@ -97,3 +97,11 @@ def test_memory_is_bounded_and_the_newest_stay():
 def test_travelled():
     assert travelled(pose(1.0), pose(4.0)) == pytest.approx(3.0)
     assert travelled(None, pose(1.0)) == travelled(pose(1.0), None) == float("inf")
+
+
+def test_odometry_that_began_anew_is_told_from_a_fast_vehicle():
+    assert has_leapt(pose(142.0), pose(0.0), 100 * MS)
+    assert not has_leapt(pose(9.0), pose(0.0), 1)  # a correction, as loop-closing odometry makes them
+    assert not has_leapt(pose(80.0), pose(0.0), 1000 * MS)  # some messages were lost
+    assert not has_leapt(None, pose(80.0), 100 * MS)
+    assert not has_leapt(pose(80.0), pose(0.0), -100 * MS)  # late

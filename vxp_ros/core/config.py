@@ -38,18 +38,34 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
-class MapSettings:
-    path: str = setting("", "map to load when the node is configured: a folder, or a name under map.root", fixed=True)
+class MapRootSettings:
+    """Of nodes that save maps."""
+
     root: str = setting("~/.ros/vxp_maps", "the one folder under which services load and save maps by name", fixed=True)
+
+
+@dataclass(frozen=True)
+class MapSettings(MapRootSettings):
+    """Of nodes that load one."""
+
+    path: str = setting("", "map to load when the node is configured: a folder, or a name under map.root", fixed=True)
     allow_model_mismatch: bool = setting(
         False, "accept a map whose descriptors another model made (they will not match)", fixed=True
     )
 
 
 @dataclass(frozen=True)
-class FrameSettings:
+class MapFrameSettings:
+    """Of nodes that know poses only."""
+
     map: str = setting("map", "frame of the reported poses", fixed=True)
     odom: str = setting("odom", "odometry frame", fixed=True)
+
+
+@dataclass(frozen=True)
+class FrameSettings(MapFrameSettings):
+    """Of nodes that know where the sensors are."""
+
     base: str = setting("base_link", "the robot's base frame (REP-105)", fixed=True)
     transform_timeout: float = setting(0.2, "seconds to wait for a late transform", 0.0, 10.0)
 
@@ -91,7 +107,9 @@ class QosSettings:
 
 
 @dataclass(frozen=True)
-class MatchSettings:
+class SearchSettings:
+    """What is compared with what."""
+
     query: str = setting(
         "auto",
         "descriptor of the query; auto: of fused, lidar and camera what most places have",
@@ -102,10 +120,16 @@ class MatchSettings:
         "descriptors of the map to search; auto: same as the query's, else the other",
         choices=("auto", "camera", "lidar", "fused"),
     )
-    top_k: int = setting(5, "candidates per query", 1, 100)
     max_distance: float = setting(
         1e9, "a best candidate farther than this (L2 between descriptors) is no match", 0.0, 1e9
     )
+
+
+@dataclass(frozen=True)
+class MatchSettings(SearchSettings):
+    """And when the best is believed."""
+
+    top_k: int = setting(5, "candidates per query", 1, 100)
     min_margin: float = setting(
         0.0, "below this distance gap to the best other place the answer is ambiguous", 0.0, 1e9
     )
@@ -141,10 +165,10 @@ class OutputSettings:
         100,
     )
     min_consistent_places: int = setting(
-        4,
-        "likewise, of recognised places at least 4 m apart and over 25 m, for initialpose without clouds to verify by; "
-        "1: each is acted upon at once",
-        1,
+        0,
+        "likewise, of recognised places at least 4 m apart and over 25 m, for initialpose where no cloud can verify "
+        "them; 4 was measured; 0: never",
+        0,
         100,
     )
 
@@ -180,10 +204,18 @@ class RegistrationSettings:
 
 
 @dataclass(frozen=True)
-class VerifySettings:
+class TrialSettings:
+    """Which candidates are held against the point clouds, and how often."""
+
     enable: bool = setting(True, "confirm candidates by the point clouds, where there are any")
     candidates: int = setting(2, "how many of the best candidates to try", 1, 20)
     max_rate: float = setting(1.0, "verifications per second at most; 0: no limit", 0.0, 100.0)
+
+
+@dataclass(frozen=True)
+class VerifySettings(TrialSettings):
+    """And which of those that they confirm are believed."""
+
     min_probability: float = setting(
         0.7,
         "a confirmed candidate of less probability stays ambiguous: many houses are alike; 0: the clouds decide alone",
@@ -282,7 +314,7 @@ class MapperSettings:
     """Parameters of the `mapper` node."""
 
     model: ModelSettings = field(default_factory=ModelSettings)
-    map: MapSettings = field(default_factory=MapSettings)
+    map: MapRootSettings = field(default_factory=MapRootSettings)
     frames: FrameSettings = field(default_factory=FrameSettings)
     extrinsics: ExtrinsicSettings = field(default_factory=ExtrinsicSettings)
     input: InputSettings = field(default_factory=InputSettings)
@@ -295,8 +327,8 @@ class MapperSettings:
 class LoopCloserSettings(MapperSettings):
     """Parameters of the `loop_closer` node."""
 
-    match: MatchSettings = field(default_factory=MatchSettings)
-    verify: VerifySettings = field(default_factory=VerifySettings)
+    match: SearchSettings = field(default_factory=SearchSettings)
+    verify: TrialSettings = field(default_factory=TrialSettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
 
 
@@ -304,7 +336,7 @@ class LoopCloserSettings(MapperSettings):
 class PoseGraphSettings:
     """Parameters of the `pose_graph` node."""
 
-    frames: FrameSettings = field(default_factory=FrameSettings)
+    frames: MapFrameSettings = field(default_factory=MapFrameSettings)
     graph: GraphSettings = field(default_factory=GraphSettings)
     output: GraphOutputSettings = field(default_factory=GraphOutputSettings)
 

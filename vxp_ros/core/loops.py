@@ -5,14 +5,13 @@ those need not be recognised.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from .calibration import Calibration
 from .candidates import find_candidates, make_candidate, with_probabilities
-from .config import LoopSettings, MatchSettings, VerifySettings
+from .config import LoopSettings, MatchSettings, SearchSettings, TrialSettings
 from .consensus import Consensus
 from .datatypes import Candidate, LoopClosure, Modality, Place
 from .errors import MapError
@@ -22,8 +21,7 @@ from .recognizer import BEST_FIRST, meet
 from .registration import register
 from .verification import Register, Verified, find_verified
 
-# How many neighbours are looked at for those that odometry does not rule out.
-POOL = 50
+NEIGHBOURS = MatchSettings(top_k=50)  # to look among for those that odometry does not rule out
 STRETCH = 20.0  # metres of the path
 
 
@@ -38,16 +36,16 @@ class LoopFinder:
     def __init__(
         self,
         place_map: PlaceMap,
-        match: MatchSettings | None = None,
-        verify: VerifySettings | None = None,
+        match: SearchSettings | None = None,
+        verify: TrialSettings | None = None,
         loop: LoopSettings | None = None,
         calibration: Calibration | None = None,
         register: Register = register,
     ):
         self.place_map = place_map
         self.match, self.verify, self.loop = (
-            match or MatchSettings(),
-            verify or VerifySettings(),
+            match or SearchSettings(),
+            verify or TrialSettings(),
             loop or LoopSettings(),
         )
         self.path = OdometryPath(place_map)
@@ -56,7 +54,7 @@ class LoopFinder:
         self._register = register
         self._behind: tuple[int, int] | None = None  # the last place, and the old one that it resembles backwards
 
-    def use(self, match: MatchSettings, verify: VerifySettings, loop: LoopSettings) -> None:
+    def use(self, match: SearchSettings, verify: TrialSettings, loop: LoopSettings) -> None:
         """Other settings from now on."""
         self.match, self.verify, self.loop = match, verify, loop
         self.consensus.settings = loop
@@ -127,7 +125,7 @@ class LoopFinder:
         old = self.path.old_places(place_id, self.loop)
         if not old or "lidar" not in self.place_map.modalities:
             return []
-        found = find_candidates(self.place_map, rear, "lidar", replace(self.match, top_k=POOL), among=old)
+        found = find_candidates(self.place_map, rear, "lidar", NEIGHBOURS, among=old)
         return [entry for entry in found if self.path.may_meet(entry.place_id, place_id, self.loop)
                 and self.path.is_opposite(entry.place_id, place_id)]  # fmt: skip
 
@@ -138,8 +136,7 @@ class LoopFinder:
             return ()
         try:
             query, against = modalities_for(place, self.match, self.place_map)
-            match = replace(self.match, top_k=POOL)
-            found = find_candidates(self.place_map, place.descriptors[query], against, match, among=old)
+            found = find_candidates(self.place_map, place.descriptors[query], against, NEIGHBOURS, among=old)
         except MapError:  # nothing that could be compared with this place
             return ()
         return with_probabilities(found, self._calibration, query, against)
@@ -151,7 +148,7 @@ def descriptor_distance(first: Place, second: Place) -> float:
     return float(np.linalg.norm(first.descriptors[shared[0]] - second.descriptors[shared[0]])) if shared else np.inf
 
 
-def modalities_for(place: Place, match: MatchSettings, place_map: PlaceMap) -> tuple[Modality, Modality]:
+def modalities_for(place: Place, match: SearchSettings, place_map: PlaceMap) -> tuple[Modality, Modality]:
     """By which descriptor to ask, and which of the map's to search: as set, else the best that the place has."""
     asked = BEST_FIRST if match.query == "auto" else (match.query,)
     for query in asked:

@@ -76,7 +76,7 @@ class Actuator:
             best = answer.candidates[0]
             self._is_by_places = not best.is_verified
             gate, needed = self._gate(output)
-            if not gate.add(best.T_map_base, T_odom_base, needed):
+            if not needed or not gate.add(best.T_map_base, T_odom_base, needed):
                 return
             self._publish_initialpose(answer, output)
             if best.is_verified:  # the poses of places would make map->odom jump
@@ -90,6 +90,8 @@ class Actuator:
             gate, needed = self._gate(output)
             if gate.is_open:
                 return "open"
+            if not needed:
+                return "closed: recognised places move nothing, output.min_consistent_places is 0"
             what = "recognised places" if self._is_by_places else "verified poses"
             if len(gate) < needed:
                 return f"closed: {len(gate)} of {needed} {what} agree"
@@ -101,6 +103,8 @@ class Actuator:
             return "initialpose and map->odom need odometry on the topic odom"
         if output.publish_tf and self._is_by_places and self._T_map_odom is None:
             return "map->odom needs poses that point clouds verify"
+        if output.publish_initialpose and self._is_by_places and not output.min_consistent_places:
+            return "initialpose needs poses that point clouds verify, or output.min_consistent_places"
         return ""
 
     def _gate(self, output: OutputSettings) -> tuple[ConsistencyGate, int]:

@@ -145,6 +145,7 @@ class SensorNode(LifecycleNode, ABC):
         settings = self.settings
         check_frames(settings.frames)
         self.sensors = SensorInput(self, settings.input, settings.qos, self._offer, self.needs_all_sensors)
+        self.sensors.base_frame = settings.frames.base
         extrinsics = extrinsics_from(settings.extrinsics, settings.input)
         self.encoder = Encoder.load(model_of(settings), settings.model.device, settings.model.threads)
         self.transforms = Transforms(self, settings.frames, extrinsics)

@@ -104,10 +104,11 @@ class Localizer(SensorNode):
         query = self.verifier.offer(self._recognize(bundle, self.settings.match), self.settings.verify)
         return None if query is None else self._publish(query)
 
-    def answer(self, bundle: Bundle, match: MatchSettings) -> tuple[Recognition, str]:
-        """Convert, recognise, verify, publish, while the caller waits. Returns the answer and, when the input was bad,
-        the reason; else ""."""
-        query = self.verifier.verify(self._recognize(bundle, match), self.settings.verify)
+    def answer(self, bundle: Bundle, match: MatchSettings, is_here: bool) -> tuple[Recognition, str]:
+        """Convert, recognise, verify, publish, while the caller waits. is_here: the robot's own sensors saw it, so that
+        its answer may move the robot. Returns the answer and, when the input was bad, the reason; else ""."""
+        query = replace(self._recognize(bundle, match), is_here=is_here)
+        query = self.verifier.verify(query, self.settings.verify)
         return query.answer, self._publish(query)
 
     def _recognize(self, bundle: Bundle, match: MatchSettings) -> Query:
@@ -155,7 +156,7 @@ class Localizer(SensorNode):
         """On an answer that is verified, or OK where there is nothing to verify it by. By now odometry has passed its
         stamp, so this pose is better than the frame's."""
         answer = query.answer
-        if answer.status != Status.OK:
+        if answer.status != Status.OK or not query.is_here:
             return
         if not (answer.candidates[0].is_verified or self.verifier.objection(query, self.settings.verify)):
             return

@@ -58,7 +58,7 @@ class LocalizerServices:
 
         def job() -> None:
             node.sensors.bundles.receive()
-            answer, reason = node.answer(bundle, match)
+            answer, reason = node.answer(bundle, match, is_here=given is None)
             node.count(reason)
             response.success, response.message = answer.status == Status.OK, answer.message
             fill(answer)

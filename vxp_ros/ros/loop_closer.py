@@ -14,6 +14,7 @@ from ..core.config import FrameSettings, LoopCloserSettings
 from ..core.datatypes import Frame, LoopClosure, Place
 from ..core.errors import ModelError
 from ..core.loops import LoopFinder
+from ..core.recognizer import meet
 from ..core.registration import Registration, missing_library
 from ..core.registration_process import RegistrationProcess
 from ..core.stopwatch import Stopwatch
@@ -54,6 +55,9 @@ class LoopCloser(Mapper):
             raise ModelError(problem)
         if self.settings.keyframe.pose == "tf":
             raise ValueError("keyframe.pose is tf, but loop closures are between poses of odometry: use odom")
+        match = self.settings.match
+        if "auto" not in (match.query, match.against) and not meet(match.query, match.against):
+            raise ValueError(f"match.query {match.query} cannot be compared with match.against {match.against}")
         self.registration = RegistrationProcess()
         super().prepare()
         self._is_over = threading.Event()
@@ -72,7 +76,8 @@ class LoopCloser(Mapper):
                 self._register,
             )
             self.published: dict[tuple[int, int], LoopClosure] = {}
-            self.counts, self.last_closure, self._lacks_cloud = Counter(), 0.0, False
+            self.counts, self.last_closure = Counter(), 0.0
+            self._lacks_cloud, self._problem = False, ""
 
     def apply(self, settings: LoopCloserSettings) -> None:
         super().apply(settings)
@@ -107,8 +112,10 @@ class LoopCloser(Mapper):
         before = self.counts["registrations"]
         try:
             changes = finder.find(place_id, rear)
+            self._problem = ""
         except ModelError as problem:
             self.counts["failed"] += 1
+            self._problem = f"the last registration failed: {problem}"
             if not self._is_over.is_set():
                 self.warn("registration", f"keyframe {place_id} not verified: {problem}")
             return
@@ -150,6 +157,8 @@ class LoopCloser(Mapper):
         message = f"{len(self.published)} loop closures"
         if objection := self._objection():
             message += f"; none are looked for: {objection}"
+        elif objection := self._problem:
+            message += f"; {objection}"
         level = Level.WARN if self.closing.errors or objection else Level.OK
         return [*super().own_reports(), Report("closures", level, message, values)]
 

@@ -112,7 +112,7 @@ class Mapper(SensorNode):
         self.unsaved = 0
         self.is_kept = self.is_kept or name == self.settings.keyframe.save_as
         self.written.add(name)
-        self.get_logger().info(f"saved {saved.places} places, {saved.bytes} bytes, as {saved.path}")
+        self.get_logger().info(f"saved {saved.places} places, {saved.bytes} bytes, as {saved.path}{self._discord()}")
         return saved
 
     # A frame's way, on the worker's thread
@@ -174,7 +174,7 @@ class Mapper(SensorNode):
 
         def job() -> None:
             saved = self.save(request.name, bool(request.overwrite))
-            response.success, response.message = True, f"{saved.places} places"
+            response.success, response.message = True, f"{saved.places} places{self._discord()}"
             response.path, response.bytes, response.sha256 = str(saved.path), int(saved.bytes), saved.sha256
 
         return await self.jobs.run(self.worker, job, response)
@@ -199,7 +199,17 @@ class Mapper(SensorNode):
             values["added_s_ago"] = f"{time.monotonic() - self.last_added:.1f}"
         if self.pose_problem:
             return [Report("keyframes", Level.ERROR, self.pose_problem, values)]
-        return [Report("keyframes", Level.OK, f"{len(self.place_map)} places, {self.unsaved} not saved yet", values)]
+        message, discord = f"{len(self.place_map)} places, {self.unsaved} not saved yet", self._discord()
+        return [Report("keyframes", Level.WARN if discord else Level.OK, message + discord, values)]
+
+    def _discord(self) -> str:
+        """What is wrong with a map of several drives; "" when nothing is."""
+        if self.settings.keyframe.pose == "tf" or self.drive == 0:
+            return ""
+        return (
+            f"; {self.drive + 1} drives in one map, whose odometry has nothing in common: save and ~/clear between "
+            "drives, then vxp map merge"
+        )
 
 
 def require_writable(root: Path) -> None:

@@ -10,6 +10,7 @@ from ..core.geometry import interpolate
 CAPACITY = 10_000  # 25 s at 400 Hz: a verification asks for poses that are seconds old
 # Odometry that stops or skips more than this around a stamp says nothing about the pose there.
 MAX_GAP_NS = 500_000_000
+LEAP_M, LEAP_M_PER_S = 10.0, 1000.0
 
 
 class OdometryBuffer:
@@ -59,6 +60,14 @@ class OdometryBuffer:
             return near[0][1]
         (before, T_before), (after, T_after) = near
         return interpolate(T_before, T_after, (stamp_ns - before) / (after - before)) if after > before else T_after
+
+
+def has_leapt(T_before: np.ndarray | None, T_now: np.ndarray, gap_ns: int) -> bool:
+    """Whether odometry went where no vehicle could: it began anew, or was set to another pose. gap_ns: between both."""
+    if T_before is None or gap_ns <= 0:
+        return False
+    metres = travelled(T_before, T_now)
+    return metres > LEAP_M and metres > LEAP_M_PER_S * gap_ns / 1e9
 
 
 def travelled(T_from: np.ndarray | None, T_to: np.ndarray | None) -> float:

@@ -21,7 +21,7 @@ from ..core.errors import BadInput
 from .conversions import to_camera, to_matrix
 from .gates import RateGate, TravelGate
 from .ledger import Ledger, LogLimiter
-from .odometry import OdometryBuffer
+from .odometry import OdometryBuffer, has_leapt
 from .pairing import JUMP_NS, Pairer
 from .streams import Stream, camera_info_streams, depth_of, odometry_stream, sensor_streams
 from .wire import decode, stamp_of
@@ -78,6 +78,7 @@ class SensorInput:
         self.latest: Bundle | None = None
         self.is_paused = False
         self.on_reset: Callable[[], None] = lambda: None
+        self.base_frame = ""  # whose odometry is wanted
         self.needs_all = needs_all
         self._node, self._qos, self._offer = node, qos, offer
         self._rate, self._travel = RateGate(), TravelGate()
@@ -175,9 +176,21 @@ class SensorInput:
         message = decode(data, stream.message_type)
         if stamp_ns < self._newest_odom_ns - JUMP_NS:
             self.odometry.clear()
+        T_odom_base = to_matrix(message.pose.pose)
+        if has_leapt(self.odometry.latest(), T_odom_base, stamp_ns - self._newest_odom_ns):
+            self._tell("odom_leapt", f"odometry on {stream.topic} began anew: what follows is another drive")
+            self.reset()
         self._newest_odom_ns = stamp_ns
-        self.odometry.add(stamp_ns, to_matrix(message.pose.pose))
+        self.odometry.add(stamp_ns, T_odom_base)
+        self._check_child(message.child_frame_id)
         stream.ledger.finish()
+
+    def _check_child(self, frame: str) -> None:
+        """Of LiDAR odometry it is often the LiDAR: then all poses are off by where that sits."""
+        if frame and self.base_frame and frame != self.base_frame:
+            self._tell(
+                "odom_frame", f"odometry is that of {frame}, but frames.base is {self.base_frame}: set one of them"
+            )
 
     def _plausible_stamp(self, data: bytes) -> int:
         """The stamp, if it can be true; one from the future would make everything after it look late."""

@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Query:
     """An answer on its way out. reason: why its input was bad, or "". frame: what was asked, None when it could not be
-    made; place_map: what was searched. epoch: the actuator's when it came. start: by time.perf_counter()."""
+    made; place_map: what was searched. epoch: the actuator's when it came. start: by time.perf_counter(). is_here: the
+    robot's own sensors saw it, just now."""
 
     answer: Recognition
     reason: str
@@ -31,6 +32,7 @@ class Query:
     place_map: PlaceMap | None
     epoch: int
     start: float
+    is_here: bool = True
 
 
 class Verifier:
