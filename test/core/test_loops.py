@@ -207,6 +207,12 @@ def test_the_recent_past_is_no_loop():
     assert finder.candidates(3) == []
 
 
+def test_a_place_is_no_loop_of_its_own():
+    path = road(*(place(pose(i, 0, 0), i, "home") for i in range(3)))
+    finder = LoopFinder(path, loop=LoopSettings(min_time_gap=0.0, min_travel=0.0))
+    assert [{entry.place_id for entry in finder.candidates(i)} for i in range(3)] == [set(), {0}, {0, 1}]
+
+
 def test_another_drives_places_are_no_loop():
     parts = [place(pose(i, 0, 0), 100 * i, "home", drive=int(i > 2)) for i in range(6)]
     finder = LoopFinder(road(*parts), loop=LoopSettings(min_time_gap=1, min_travel=0))

@@ -48,9 +48,10 @@ class OdometryPath:
         return range(first, recent)
 
     def first_recent(self, place_id: int, settings: LoopSettings) -> int:
-        """The oldest place that is too near in time or on the path to be a loop's other end."""
+        """The oldest place that is too near in time or on the path to be a loop's other end: at the latest this place
+        itself, whatever the settings."""
         stamp, metres = self._place_map.place(place_id).stamp_ns, self.metres(place_id)
-        for row in range(place_id, -1, -1):
+        for row in range(place_id - 1, -1, -1):
             gap = (stamp - self._place_map.place(row).stamp_ns) / 1e9
             if gap >= settings.min_time_gap and metres - self.metres(row) >= settings.min_travel:
                 return row + 1
