@@ -289,6 +289,44 @@ def test_save_writes_graph_and_trajectory(graph, tmp_path):
     assert (tmp_path / "out" / "graph.g2o").read_text().count("EDGE_SE3:QUAT") == 5
 
 
+def test_files_of_another_run_stay_and_the_own_are_brought_up_to_date(graph, tmp_path):
+    _, back = graph
+    out = tmp_path / "out"
+    out.mkdir(exist_ok=True)
+    left = {"graph.g2o": "yesterday", "trajectory.tum": "yesterday", "graph-4.g2o": "last week", "graph-x.g2o": "mine"}
+    for name, text in left.items():
+        (out / name).write_text(text)
+    for count, first in ((2, 0), (5, 2)):
+        back.drive(ODOMETRY[first:count], first=first)
+        assert back.hears(lambda count=count: len(back.paths[-1].poses) == count)
+        assert back.robot.call(Trigger, "/vxp_pose_graph/save").success
+    assert len((out / "trajectory-5.tum").read_text().splitlines()) == 5
+    back.drive(ODOMETRY[:2])  # another drive
+    assert back.hears(lambda: len(back.paths[-1].poses) == 2)
+    answer = back.robot.call(Trigger, "/vxp_pose_graph/save")
+    assert answer.success and f"{out}/graph-6.g2o" in answer.message
+    assert {name: (out / name).read_text() for name in left} == left
+    own = {f"{stem}-{number}{end}" for stem, end in (("graph", ".g2o"), ("trajectory", ".tum")) for number in (5, 6)}
+    assert {path.name for path in out.iterdir()} == own | set(left)
+
+
+def test_an_empty_graph_is_not_saved(graph, tmp_path):
+    _, back = graph
+    answer = back.robot.call(Trigger, "/vxp_pose_graph/save")
+    assert not answer.success and answer.message == "the graph is empty, nothing was saved: no keyframe has come"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told_at_the_start(tmp_path):
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "vxp_ros.ros.pose_graph", "--ros-args", "-p"]
+    done = subprocess.run(
+        [*command, f"output.save_to:={tmp_path / 'file' / 'out'}"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "cannot start: " in done.stderr and str(tmp_path / "file") in done.stderr
+
+
 def test_a_closure_survives_the_message():
     back = to_closure(closure_message(CLOSED, FRAMES))
     assert np.allclose(back.T_from_to, CLOSED.T_from_to) and np.allclose(back.covariance, CLOSED.covariance)

@@ -1,6 +1,8 @@
 """The pose graph node: keyframes and loop closures in, a straightened path out. A small SLAM back end on GTSAM."""
 
+import os
 import pathlib
+import re
 import signal
 import sys
 import time
@@ -37,20 +39,23 @@ from .transforms import tf2_ros
 KEYFRAME_DEPTH, CLOSURE_DEPTH = 1000, 50
 MAX_WAITING = 100
 HEALTH_PERIOD = 1.0  # seconds between diagnostics
+SAVED = re.compile(r"(?:graph(?:-([0-9]+))?\.g2o|trajectory(?:-([0-9]+))?\.tum)")
 
 
 class PoseGraphNode(Node):
     """Listens to `keyframes` and `loop_closures` of a loop closer.
 
-    Raises ModelError when GTSAM is missing, ValueError for parameters that cannot be, or TF that is not installed.
+    Raises ModelError when GTSAM is missing, ValueError for parameters that cannot be, or TF that is not installed,
+    OSError for a folder that cannot be made.
     """
 
     def __init__(self, name: str = "vxp_pose_graph", **options):
         super().__init__(name, **options)
         self.settings = declare(self, PoseGraphSettings)
         check_output(self.settings.output)
+        if self.settings.output.save_to:
+            require_writable(self.folder)  # told before the drive
         self.counts: Counter = Counter()
-        self.drive = 0
         self.failure = ""  # why the last optimisation or writing came to nothing; "" after a success
         self.last_error = ""
         self._told_refused = 0
@@ -75,6 +80,7 @@ class PoseGraphNode(Node):
         self.graph = PoseGraph(self.settings.graph)
         self._waiting: list[LoopClosure] = []  # closures whose keyframes have not come
         self._has_news = False
+        self._number = 0  # of the files that hold this graph; 0 before the first
 
     # In
 
@@ -101,7 +107,6 @@ class PoseGraphNode(Node):
                 self.get_logger().info(self.save())
             except (OSError, RuntimeError) as problem:
                 self._fail(f"the last graph was not saved: {problem}")
-        self.drive += 1
         self._start_graph()
 
     def _on_closure(self, msg: LoopClosureMsg) -> None:
@@ -193,24 +198,33 @@ class PoseGraphNode(Node):
         message = f"{len(self.graph)} keyframes, {closures} closures, {doubted} of them doubted"
         return [Report("graph", Level.OK, message, values)]
 
-    def save(self) -> str:
-        """Write graph.g2o and trajectory.tum, graph-2.g2o and so on for later drives; returns what was done.
+    @property
+    def folder(self) -> pathlib.Path:
+        return pathlib.Path(self.settings.output.save_to).expanduser().absolute()
 
-        Raises OSError, ValueError, or RuntimeError when GTSAM cannot solve it.
+    def save(self) -> str:
+        """Write graph.g2o and trajectory.tum, or graph-2.g2o and so on after those that other drives and other runs
+        have left; a graph that is saved again replaces its own. Returns what was done.
+
+        Raises OSError, ValueError when there is nothing to save or no folder, or RuntimeError when GTSAM cannot solve
+        it.
         """
         if not self.settings.output.save_to:
             raise ValueError("the parameter output.save_to names no folder")
-        folder = pathlib.Path(self.settings.output.save_to).expanduser().absolute()
+        if not len(self.graph):
+            raise ValueError("the graph is empty, nothing was saved: no keyframe has come")
         self.graph.optimize()
+        folder = self.folder
         create_folders(folder)
-        number = f"-{self.drive + 1}" if self.drive else ""
+        self._number = self._number or next_number(folder)
+        number = f"-{self._number}" if self._number > 1 else ""
         self.graph.write_g2o(folder / f"graph{number}.g2o")
         rows = zip(self.graph.stamps_ns, self.graph.poses, strict=True)
         lines = [
             " ".join([f"{stamp / 1e9:.9f}", *(f"{value:.9g}" for value in pose_to_vector(T))]) for stamp, T in rows
         ]
         replace_file(folder / f"trajectory{number}.tum", ["".join(f"{line}\n" for line in lines).encode()])
-        return f"{len(self.graph)} keyframes and {len(self.graph.closures)} closures in {folder}"
+        return f"{len(self.graph)} keyframes and {len(self.graph.closures)} closures in {folder}/graph{number}.g2o"
 
     def _on_save(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
@@ -221,13 +235,26 @@ class PoseGraphNode(Node):
         return response
 
 
+def require_writable(folder: pathlib.Path) -> None:
+    """Make the folder. Raises OSError or ValueError when no graph could be saved there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"output.save_to {folder} cannot be written: choose another folder")
+
+
+def next_number(folder: pathlib.Path) -> int:
+    """Past all that is there: 1 for graph.g2o in an empty folder, 2 for graph-2.g2o, and so on."""
+    found = [SAVED.fullmatch(name) for name in os.listdir(folder)]
+    return 1 + max((int(match[1] or match[2] or 1) for match in found if match), default=0)
+
+
 def main() -> int:
     """Returns 0, or 1 with a sentence when it cannot start or cannot save at the end."""
     try:
         # rclpy's own handlers would invalidate the context before the graph is saved.
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         node = PoseGraphNode()
-    except (ModelError, ValueError, RuntimeError) as problem:
+    except (ModelError, OSError, ValueError, RuntimeError) as problem:
         print(f"cannot start: {problem}", file=sys.stderr)
         return 1
     for number in (signal.SIGINT, signal.SIGTERM):
