@@ -1,5 +1,6 @@
 """`vxp eval loops` and `vxp eval slam`: loop closures on drives through Town, and what they do to a trajectory."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 TownsOption = Annotated[str, typer.Option("--splits", metavar="TOWN,..", help="Which towns.")]
 DayOption = Annotated[str, typer.Option("--day", help="The day of the drive.")]
-SpacingOption = Annotated[float, typer.Option(min=0.5, help="Metres between keyframes.")]
+SpacingOption = Annotated[float, typer.Option(min=0.5, max=1000.0, help="Metres between keyframes.")]
 TownCacheOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where recordings are kept and found again.",
                                                       show_default="~/.cache/vxp/town")]  # fmt: skip
 ModelOption = Annotated[str, typer.Option("--model", help="Model folder, or the name of a shipped one.")]
@@ -29,16 +30,17 @@ def loops(
     json_file: JsonOption = None,
 ) -> None:  # fmt: skip
     """Each drive in its own past: candidates, and the closures that the loop closer would publish. 5 m."""
+    towns = check_question(splits, day, json_file, spacing=spacing)
     from .loop_drives import Memory
     from .loop_eval import evaluate_loops
 
     report = {"protocol": "loops", "model": model, "day": day, "spacing_m": spacing, "drives": []}
     with Bars() as bars:
-        for drive in town_drives(model, split_list(splits), day, spacing, device, town_cache, bars):
+        for drive in town_drives(model, towns, day, spacing, device, town_cache, bars):
             row = evaluate_loops(drive, Memory(), bars.over(f"{drive.name} closures"))
             report["drives"].append(row)
+            write(json_file, report)  # what is finished stays, whatever comes of the next drive
             typer.echo(loops_in_words(row))
-    write(json_file, report)
 
 
 def slam(
@@ -53,6 +55,7 @@ def slam(
 
     Also with half of the closures replaced by random poses.
     """
+    towns = check_question(splits, day, json_file, spacing=spacing, drift=drift)
     from vxp_ros.core.pose_graph import load_gtsam
 
     from .loop_drives import Memory
@@ -63,11 +66,30 @@ def slam(
 
     report = {"protocol": "slam", "model": model, "day": day, "spacing_m": spacing, "drift": drift, "drives": []}
     with Bars() as bars:
-        for drive in town_drives(model, split_list(splits), day, spacing, device, town_cache, bars):
+        for drive in town_drives(model, towns, day, spacing, device, town_cache, bars):
             rows = evaluate_slam(drive, Memory(), range(seeds), drift, bars.over(f"{drive.name} seeds"))
             report["drives"] += rows
+            write(json_file, report)
             typer.echo(slam_in_words(drive.name, rows))
-    write(json_file, report)
+
+
+def check_question(splits: str, day: str, json_file: Path | None, **numbers: float) -> list[str]:
+    """The towns. Raises before minutes of work, not after them, what is wrong with the question or the file.
+
+    numbers: options by name; typer's bounds may let NaN through.
+    """
+    from .datasets.town.splits import check_days, find_split
+
+    towns = [find_split(name).name for name in split_list(splits)]
+    if not towns:
+        raise typer.BadParameter("--splits names no town")
+    check_days([day])
+    for option, number in numbers.items():
+        if not math.isfinite(number):
+            raise typer.BadParameter(f"--{option} must be a number, got {number}")
+    if json_file is not None:
+        json_files.check_writable(json_file)
+    return towns
 
 
 def require_evo() -> None:
@@ -121,4 +143,5 @@ def slam_in_words(name: str, rows: list[dict]) -> str:
         f"{name}: ATE {np.median(before):.2f} m without closures, {np.median(after):.2f} m with them (medians), better "
         f"in {int((after < before).sum())} of {len(rows)}; {np.median(spoilt):.2f} m with half of them random; "
         f"{np.median([row['closures'] for row in rows]):.0f} closures"
+        + "".join(sorted({f"; no RPE: {row['rpe_left_out']}" for row in rows if "rpe_left_out" in row}))
     )

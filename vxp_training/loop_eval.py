@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from vxp_ros.core.datatypes import LoopClosure
+from vxp_ros.core.errors import SourceError
 from vxp_ros.core.evaluate import precision_recall
 from vxp_ros.core.geometry import invert, make_transform, rotation_angle, rotation_z
 from vxp_ros.core.loops import LoopFinder
@@ -18,6 +19,8 @@ RADIUS_M = 5.0  # a loop's other end lies within so many metres
 WRONG_M, WRONG_DEG = 0.5, 2.0
 FAR_M, FAR_DEG = 5.0, 10.0
 REPLACED = 0.5
+RPE_M = 100.0
+NO_RPE = f"no two keyframes have {RPE_M:g} m of the way between them, within 10 %"
 
 
 def evaluate_loops(drive: LoopDrive, memory: Memory, bar: Callable = lambda rows: rows) -> dict:
@@ -103,7 +106,11 @@ def errors(drive: LoopDrive, closure: LoopClosure) -> tuple[float, float]:
 
 
 def evaluate_slam(drive: LoopDrive, memory: Memory, seeds: Sequence[int], drift: float, bar: Callable) -> list[dict]:
-    """One row per seed. drift: 1 for 1 % of the way and 0.005 degrees per metre, 0.5 for half of each."""
+    """One row per seed. drift: 1 for 1 % of the way and 0.005 degrees per metre, 0.5 for half of each.
+
+    Raises SourceError for a drive whose trajectories cannot be judged.
+    """
+    require_shape(drive)
     return [slam_row(drive, memory, seed, drift) for seed in bar(seeds)]
 
 
@@ -114,6 +121,7 @@ def slam_row(drive: LoopDrive, memory: Memory, seed: int, drift: float) -> dict:
     closures = standing(told)
     spoilt = with_random_ones(closures, np.random.default_rng(seed))
     straightened = optimised(drive, odometry, closures)
+    drifts = rpe(drive, odometry), rpe(drive, straightened)
     return {
         "drive": drive.name,
         "drift": drift,
@@ -122,9 +130,23 @@ def slam_row(drive: LoopDrive, memory: Memory, seed: int, drift: float) -> dict:
         "ate_without": ate(drive, odometry),
         "ate_with": ate(drive, straightened),
         "ate_half_random": ate(drive, optimised(drive, odometry, spoilt)),
-        "rpe_without": rpe(drive, odometry),
-        "rpe_with": rpe(drive, straightened),
+        "rpe_without": drifts[0],
+        "rpe_with": drifts[1],
+        **({"rpe_left_out": NO_RPE} if None in drifts else {}),
     }
+
+
+def require_shape(drive: LoopDrive) -> None:
+    """Raises SourceError where the keyframes do not say how a trajectory is to be laid upon the truth."""
+    from evo.core.geometry import GeometryException
+
+    try:
+        ate(drive, drive.truth)
+    except GeometryException as problem:
+        raise SourceError(
+            f"{drive.name}: all keyframes ({len(drive)}) lie on one line, which no trajectory can be compared with: "
+            "choose a smaller --spacing"
+        ) from problem
 
 
 def with_random_ones(closures: Sequence[LoopClosure], rng: np.random.Generator) -> list[LoopClosure]:
@@ -163,13 +185,17 @@ def ate(drive: LoopDrive, poses: np.ndarray) -> float:
     return float(metric.get_statistic(metrics.StatisticsType.rmse))
 
 
-def rpe(drive: LoopDrive, poses: np.ndarray, metres: float = 100.0) -> float:
-    """Root mean square of the drift over stretches of so many metres, in per cent (evo's RPE)."""
-    from evo.core import metrics
+def rpe(drive: LoopDrive, poses: np.ndarray, metres: float = RPE_M) -> float | None:
+    """Root mean square of the drift over stretches of so many metres, in per cent (evo's RPE); None where the
+    keyframes make no such stretch."""
+    from evo.core import filters, metrics
 
     pair = trajectory(drive, drive.truth), trajectory(drive, poses)
     metric = metrics.RPE(metrics.PoseRelation.translation_part, metres, metrics.Unit.meters, all_pairs=True)
-    metric.process_data(pair)
+    try:
+        metric.process_data(pair)
+    except filters.FilterException:  # no pairs
+        return None
     return 100 * float(metric.get_statistic(metrics.StatisticsType.rmse)) / metres
 
 

@@ -15,6 +15,7 @@ pytest.importorskip("gtsam", reason="gtsam is not installed (extra slam, Python 
 pytest.importorskip("evo", reason="evo is not installed (extra train)")
 from vxp_ros.core.calibration import Calibration
 from vxp_ros.core.datatypes import Place
+from vxp_ros.core.errors import SourceError
 from vxp_ros.core.registration import register
 from vxp_training import loop_eval
 from vxp_training.datasets.town.motion.odometry import drifted
@@ -93,6 +94,28 @@ def test_errors_of_the_truth_and_of_a_shifted_end(drive):
     assert 0.1 < ate(drive, shifted) < 1.0
     assert rpe(drive, drive.truth) == pytest.approx(0.0, abs=1e-9)
     assert rpe(drive, drive.truth[0] @ drifted(drive.truth, [0])) == pytest.approx(1.0, abs=0.7)
+
+
+def test_keyframes_too_far_apart_or_too_few_have_no_rpe(drive, memory):
+    short = part(drive, 8)  # 70 m
+    assert rpe(short, short.truth) is None
+    (row,) = evaluate_slam(short, memory, [0], 1.0, lambda rows: rows)
+    assert row["rpe_without"] is row["rpe_with"] is None and "100 m" in row["rpe_left_out"]
+    assert row["ate_without"] > 0
+    sparse = part(drive, 24, step=12)  # 120 m from one to the next
+    assert rpe(sparse, sparse.truth) is None
+
+
+@pytest.mark.parametrize("keyframes", [1, 2, 6])
+def test_a_drive_on_one_line_is_refused_in_a_sentence(drive, memory, keyframes):
+    with pytest.raises(SourceError, match=f"round: all keyframes .{keyframes}. lie on one line"):
+        evaluate_slam(part(drive, keyframes), memory, [0], 1.0, lambda rows: rows)
+
+
+def part(drive: LoopDrive, end: int, step: int = 1) -> LoopDrive:
+    """Every step-th keyframe up to one."""
+    keep = slice(0, end, step)
+    return replace(drive, places=drive.places[keep], truth=drive.truth[keep], rear=drive.rear[keep])
 
 
 def test_half_of_the_errors_drift_half_as_far(drive):
