@@ -119,6 +119,16 @@ def test_a_cleared_map_knows_no_loops(robot, closer, clouds):
 
 
 @needs_libraries
+def test_a_cleared_map_shows_no_lines(robot, closer, clouds):
+    spinning = closer()
+    markers = robot.listen(MarkerArray, "/vxp_loop_closer/markers", LATCHED)
+    drive(robot, spinning, clouds, ROUND)
+    assert robot.spin_until(lambda: markers and len(markers[-1].markers[0].points) == 6)
+    assert robot.call(Trigger, "/vxp_loop_closer/clear").success
+    assert robot.spin_until(lambda: not markers[-1].markers[0].points)
+
+
+@needs_libraries
 def test_a_registration_process_that_dies_costs_one_look_back(robot, closer, clouds):
     spinning = closer()
     heard = robot.listen(LoopClosure, "/vxp_loop_closer/loop_closures", RELIABLE)

@@ -67,6 +67,7 @@ class LoopCloser(Mapper):
         settings = self.settings
         with self._lock:
             super().start_map()
+            self.markers.publish(closures_marker((), self.place_map, self.pose_frames))  # no lines of the last map
             self.finder = LoopFinder(
                 self.place_map,
                 settings.match,
