@@ -1,7 +1,9 @@
 """What `vxp eval` shows: the table, the plot, the sheets of hits and misses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,6 +15,9 @@ from .datasets.prepared import WORLD_GAP_M
 from .descriptors import Frames
 from .evaluate import KS, MODES, Answers
 from .protocols.run import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SHOWN_KS = (1, 5, 10)
 HEADER = ("group", "mode", *(f"R@{k}" for k in SHOWN_KS), "R@1%", "95 % of R@1", "AP", "max F1", "R at P=1", "chance",
@@ -63,22 +68,41 @@ def percent(share: float) -> str:
 
 def draw_plot(path: Path, title: str, report: dict) -> None:
     """Recall@1..25 and precision against recall of every mode, over all trials."""
+    with plots(path, 2) as (left, right):
+        for mode, numbers in report["modes"].items():
+            left.plot(KS, [numbers["recall_at"][str(k)] for k in KS], label=mode)
+        left.axhline(next(iter(report["modes"].values()))["chance"], color="grey", ls=":", label="chance at 1")
+        left.set(xlabel="k", ylabel="recall@k", ylim=(0, 1.02), title=f"{title}: {report['model']}")
+        plot_precision(right, report["modes"])
+
+
+def draw_precision(path: Path, title: str, blocks: dict[str, dict]) -> None:
+    """Precision against recall alone. blocks: numbers with `precision_recall`, by name."""
+    with plots(path, 1) as (axes,):
+        plot_precision(axes, blocks)
+        axes.set(title=title)
+
+
+def plot_precision(axes: "Axes", blocks: dict[str, dict]) -> None:
+    for name, numbers in blocks.items():
+        curve = np.asarray(numbers["precision_recall"]).reshape(-1, 3)
+        axes.plot(curve[:, 2], curve[:, 1], label=f"{name}, AP {percent(numbers['average_precision'])} %")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
+
+
+@contextmanager
+def plots(path: Path, count: int) -> "Iterator[Sequence[Axes]]":
+    """Axes side by side, which are a file in the end."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    for mode, numbers in report["modes"].items():
-        left.plot(KS, [numbers["recall_at"][str(k)] for k in KS], label=mode)
-        curve = np.asarray(numbers["precision_recall"])
-        right.plot(curve[:, 2], curve[:, 1], label=f"{mode}, AP {percent(numbers['average_precision'])} %")
-    left.axhline(next(iter(report["modes"].values()))["chance"], color="grey", ls=":", label="chance at 1")
-    left.set(xlabel="k", ylabel="recall@k", ylim=(0, 1.02), title=f"{title}: {report['model']}")
-    right.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02))
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.legend()
+    figure, axes = pyplot.subplots(1, count, figsize=(5.5 * count, 4.2), layout="constrained", squeeze=False)
+    yield axes[0]
+    for entry in axes[0]:
+        entry.grid(alpha=0.3)
+        entry.legend()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from vxp_ros.core.evaluate import precision_recall, recall_at_k
+from vxp_ros.core.evaluate import PrecisionRecall, precision_recall, recall_at_k
 
 from .datasets.annotation import Annotation
 from .protocols.trial import Trial
@@ -171,7 +171,6 @@ def summarise(results: Sequence[Answers]) -> dict:
     pooled = {name: np.concatenate([getattr(result, name) for result in results])
               for name in ("distance", "is_right", "has_positive")}  # fmt: skip
     curve = precision_recall(pooled["distance"], pooled["is_right"], pooled["has_positive"])
-    points = np.column_stack([curve.thresholds, curve.precision, curve.recall])
     return {
         "trials": len(results),
         "asked": sum(len(result.trial.queries) for result in results),
@@ -184,8 +183,14 @@ def summarise(results: Sequence[Answers]) -> dict:
         "average_precision": curve.average_precision,
         "max_f1": curve.max_f1,
         "recall_at_full_precision": curve.recall_at_full_precision,
-        "precision_recall": points[spread(len(points), CURVE_POINTS)],
+        "precision_recall": curve_points(curve),
     }
+
+
+def curve_points(curve: PrecisionRecall) -> np.ndarray:
+    """[P, 3] threshold, precision, recall: of a long curve, CURVE_POINTS spread over it."""
+    points = np.column_stack([curve.thresholds, curve.precision, curve.recall])
+    return points[spread(len(points), CURVE_POINTS)]
 
 
 def top_1_curve(results: Sequence[Answers]) -> dict[str, float]:

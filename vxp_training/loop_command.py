@@ -21,16 +21,20 @@ SpacingOption = Annotated[float, typer.Option(min=0.5, max=1000.0, help="Metres 
 TownCacheOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where recordings are kept and found again.",
                                                       show_default="~/.cache/vxp/town")]  # fmt: skip
 ModelOption = Annotated[str, typer.Option("--model", help="Model folder, or the name of a shipped one.")]
+CurvesOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the result to this file, "
+                                                   "and draw precision against recall beside it.")]  # fmt: skip
 DeviceOption = Annotated[str, typer.Option(help="auto (CUDA when there is one), cpu, cuda or cuda:N.")]
 
 
 def loops(
     model: ModelOption = "vxp_view", splits: TownsOption = "town-test-1,town-test-2", day: DayOption = "sunny",
     spacing: SpacingOption = 5.0, device: DeviceOption = "auto", town_cache: TownCacheOption = None,
-    json_file: JsonOption = None,
+    json_file: CurvesOption = None,
 ) -> None:  # fmt: skip
     """Each drive in its own past: candidates, and the closures that the loop closer would publish. 5 m."""
     towns = check_question(splits, day, json_file, spacing=spacing)
+    if json_file is not None:
+        import matplotlib  # noqa: F401  before the work
     from .loop_drives import Memory
     from .loop_eval import evaluate_loops
 
@@ -40,6 +44,7 @@ def loops(
             row = evaluate_loops(drive, Memory(), bars.over(f"{drive.name} closures"))
             report["drives"].append(row)
             write(json_file, report)  # what is finished stays, whatever comes of the next drive
+            draw(json_file, report)
             typer.echo(loops_in_words(row))
 
 
@@ -120,6 +125,15 @@ def town_drives(
 def write(json_file: Path | None, report: dict) -> None:
     if json_file is not None:
         json_files.write_json(json_file, report)
+
+
+def draw(json_file: Path | None, report: dict) -> None:
+    """Precision against recall of the candidates, a line for each drive, as FILE-curves.png."""
+    from .eval_report import draw_precision
+
+    if json_file is not None:
+        blocks = {row["drive"]: row["candidates"] for row in report["drives"]}
+        draw_precision(json_file.with_name(f"{json_file.stem}-curves.png"), f"loops: {report['model']}", blocks)
 
 
 def loops_in_words(row: dict) -> str:

@@ -13,6 +13,7 @@ from vxp_ros.core.loops import LoopFinder
 from vxp_ros.core.pose_graph import PoseGraph
 
 from .datasets.town.motion.odometry import drifted
+from .evaluate import curve_points
 from .loop_drives import LoopDrive, Memory
 
 RADIUS_M = 5.0  # a loop's other end lies within so many metres
@@ -63,6 +64,7 @@ def candidate_numbers(drive: LoopDrive, finder: LoopFinder, is_answerable: np.nd
         "max_f1": curve.max_f1,
         "extended_precision": (first + curve.recall_at_full_precision) / 2,
         "recall_at_full_precision": curve.recall_at_full_precision,
+        "precision_recall": curve_points(curve),
     }
 
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vxp_ros.core.evaluate import precision_recall
 from vxp_training.datasets.annotation import Annotation
-from vxp_training.evaluate import answer, l2_distances, one_percent, summarise, wilson
+from vxp_training.evaluate import answer, curve_points, l2_distances, one_percent, summarise, wilson
 from vxp_training.protocols.trial import Trial
 
 
@@ -184,3 +185,13 @@ def test_random_descriptors_find_what_chance_finds():
 )
 def test_wilson_intervals_of_the_textbook(hits, queries, expected):
     assert wilson(hits, queries) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_ends():
+    random = np.random.default_rng(0)
+    curve = precision_recall(random.random(1000), random.random(1000) < 0.5, np.ones(1000, bool))
+    points = curve_points(curve)
+    assert points.shape == (200, 3)
+    for row in (0, -1):
+        assert points[row].tolist() == [curve.thresholds[row], curve.precision[row], curve.recall[row]]
+    assert curve_points(precision_recall([], [], [])).shape == (0, 3)

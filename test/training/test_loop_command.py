@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import cv2
 import pytest
 import typer
 
@@ -16,6 +17,7 @@ ROW = {
     "keyframes": 4,
     "candidates": {
         "average_precision": 0.5, "max_f1": 0.5, "extended_precision": 0.5, "recall_at_full_precision": 0.0,
+        "precision_recall": [[0.1, 0.5, 0.5], [0.2, 0.5, 1.0]],
     },
     "closures": {"published": 1, "wrong": 0, "far_off": 0, "recall": 1.0, "worst_m": 0.1, "worst_deg": 0.1},
 }  # fmt: skip
@@ -78,6 +80,12 @@ def test_what_is_finished_stays_when_the_next_drive_fails(monkeypatch, evaluated
     assert run(["eval", "loops", "--json", str(out)]) == 1
     assert "the disk is full" in capsys.readouterr().err
     assert [row["drive"] for row in json.loads(out.read_text())["drives"]] == evaluated == ["first"]
+
+
+def test_the_curves_are_drawn_beside_the_file(evaluated, tmp_path):
+    assert run(["eval", "loops", "--json", str(tmp_path / "loops.json")]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["loops-curves.png", "loops.json"]
+    assert cv2.imread(str(tmp_path / "loops-curves.png")).std() > 5
 
 
 def test_an_rpe_that_is_left_out_is_told_once():

@@ -59,6 +59,9 @@ def test_loops_of_a_round(drive, memory):
     report = evaluate_loops(drive, memory)
     assert (report["keyframes"], report["revisits"]) == (27, 3)
     assert report["candidates"]["max_f1"] > 0.5
+    thresholds, precision, recall = report["candidates"]["precision_recall"].T
+    assert 1 < len(thresholds) <= 27 and (np.diff(thresholds) > 0).all() and (np.diff(recall) >= 0).all()
+    assert recall[precision == 1].max(initial=0.0) == report["candidates"]["recall_at_full_precision"]
     closures = report["closures"]
     assert closures["published"] >= 2 and closures["recall"] >= 2 / 3
     assert closures["wrong"] == closures["far_off"] == 0 and closures["worst_m"] < 0.2
