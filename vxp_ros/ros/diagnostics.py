@@ -10,6 +10,7 @@ from rclpy.node import Node
 from .ledger import LogLimiter
 from .qos import overridable, result_qos
 from .reports import Level, Report, silence
+from .spinning import Failures
 from .streams import Stream
 
 # How often the sensors are looked at. Their change of level is published at once, well within 2 s of the fault.
@@ -32,6 +33,7 @@ class Diagnostics:
         hardware_id: Callable[[], str],
     ):
         self._node, self._period = node, period
+        self.failures = Failures(node)
         self._reports, self._signature, self._hardware_id = reports, signature, hardware_id
         self._publisher = node.create_publisher(
             DiagnosticArray, "/diagnostics", result_qos(), qos_overriding_options=overridable()
@@ -82,7 +84,9 @@ class Diagnostics:
         message = DiagnosticArray()
         message.header.stamp = self._node.get_clock().now().to_msg()
         prefix, hardware_id = self._node.get_name(), self._hardware_id()
-        message.status = [to_status(report, prefix, hardware_id) for report in self._reports()]
+        message.status = [
+            to_status(report, prefix, hardware_id) for report in [*self._reports(), *self.failures.reports()]
+        ]
         return message
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 import rclpy
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Path
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
@@ -34,6 +34,7 @@ from .parameters import declare
 from .publishers import graph_path_message, transform_message
 from .qos import latched_qos, overridable, result_qos
 from .reports import Level, Report
+from .spinning import spin
 from .transforms import tf2_ros
 
 KEYFRAME_DEPTH, CLOSURE_DEPTH = 1000, 50
@@ -71,7 +72,7 @@ class PoseGraphNode(Node):
         )
         self.create_service(Trigger, "~/save", self._on_save)
         self.create_timer(self.settings.output.period, self.update)
-        self._diagnostics = Diagnostics(self, HEALTH_PERIOD, self.reports, lambda: self.failure, lambda: "")
+        self.diagnostics = Diagnostics(self, HEALTH_PERIOD, self.reports, lambda: self.failure, lambda: "")
         if self.settings.output.publish_tf:
             self._broadcaster = tf2_ros.TransformBroadcaster(self)
             self.create_timer(TF_PERIOD, self._broadcast)
@@ -259,8 +260,10 @@ def main() -> int:
         return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    with suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(node)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    with suppress(KeyboardInterrupt):
+        spin(executor, node.diagnostics.failures)
     for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C may come twice
         signal.signal(number, signal.SIG_IGN)
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from vxp_ros.msg import Keyframe, LoopClosure, PlaceCandidates
@@ -24,6 +24,7 @@ from vxp_ros.msg import Keyframe, LoopClosure, PlaceCandidates
 from ..core.geometry import pose_to_vector
 from .conversions import stamp_to_ns, to_matrix
 from .qos import latched_qos, result_qos
+from .spinning import Failures, spin
 
 
 class Recorder(Node):
@@ -98,10 +99,11 @@ def main() -> None:
     arguments = parser.parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
     rclpy.init()
     with arguments.out.open("w") as file:
-        recorder = Recorder(arguments.name, file)
+        recorder, executor = Recorder(arguments.name, file), SingleThreadedExecutor()
+        executor.add_node(recorder)
         try:
-            rclpy.spin(recorder)
-        except (KeyboardInterrupt, ExternalShutdownException):
+            spin(executor, Failures(recorder))
+        except KeyboardInterrupt:
             pass
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C may come twice

@@ -7,15 +7,13 @@ import sys
 from collections.abc import Callable
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
 from .lifecycle import SensorNode
 from .shared_memory import remove_orphans
-
-# How soon a signal is seen at the latest; the diagnostics tick as often anyway.
-LONGEST_WAIT = 0.25
+from .spinning import spin, spin_once
 
 
 def run(make_node: Callable[[], SensorNode], argv: list[str] | None = None) -> None:
@@ -62,15 +60,14 @@ def serve(make_node: Callable[[], SensorNode], autostart: bool, ros_arguments: l
     except (ValueError, RuntimeError) as problem:  # YAML or a command line that rcl, or we, cannot accept
         print(f"cannot start: {problem}", file=sys.stderr)
         return 1
-    executor = SingleThreadedExecutor()
+    executor, failures = SingleThreadedExecutor(), node.diagnostics.failures
     executor.add_node(node)
     try:
         if autostart and not bring_up(node):
             print(f"{node.get_name()}: {node.failure}", file=sys.stderr)
             return 1
-        while rclpy.ok() and not stop.is_set:
-            executor.spin_once(timeout_sec=LONGEST_WAIT)
-    except (KeyboardInterrupt, ExternalShutdownException):
+        spin(executor, failures, lambda: stop.is_set)
+    except KeyboardInterrupt:
         pass
     finally:
         node.failure = (
@@ -78,7 +75,7 @@ def serve(make_node: Callable[[], SensorNode], autostart: bool, ros_arguments: l
         )
         node.close()
         for _ in range(10):  # the answers to requests that were under way
-            executor.spin_once(timeout_sec=0.0)
+            spin_once(executor, failures, 0.0)
         executor.shutdown()
         node.destroy_node()
     return 1 if node.failure else 0
