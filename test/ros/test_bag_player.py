@@ -1,5 +1,6 @@
 """The player against real subscribers in other processes, through real Fast DDS."""
 
+import importlib
 import json
 import os
 import random
@@ -227,6 +228,7 @@ def test_latched_messages_reach_those_who_come_late(tmp_path, environment):
 @pytest.mark.slow
 def test_types_that_are_not_installed_are_left_out_with_one_warning(tmp_path, environment):
     with Writer(tmp_path / "bag", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        writer.add_connection("no topic", "geometry_msgs/msg/PoseStamped", typestore=typestore())
         strange = writer.add_connection("/strange", "alien_msgs/msg/Saucer", msgdef="int32 x", rihs01="RIHS01_00")
         known = writer.add_connection("/pose", "geometry_msgs/msg/PoseStamped", typestore=typestore())
         pose = typestore().serialize_cdr(pose_stamped(START, "map", np.eye(4)), "geometry_msgs/msg/PoseStamped")
@@ -236,7 +238,8 @@ def test_types_that_are_not_installed_are_left_out_with_one_warning(tmp_path, en
     with listening(environment, {"/pose": "PoseStamped"}) as listener:
         code, errors = play(environment, tmp_path / "bag", "--wait-for-subscribers")
         assert len(listener.heard()["/pose"]) == 5
-    assert code == 0 and errors.count("alien_msgs/msg/Saucer is not installed") == 1
+    assert code == 0 and errors.count("'alien_msgs/msg/Saucer' is not installed") == 1
+    assert "no topic is not played: that is no name of a topic" in errors
 
 
 @pytest.mark.parametrize(
@@ -296,6 +299,7 @@ def test_profiles():
     assert latched.depth == 5
     # Bags of old recorders carry no QoS: /tf_static is latched all the same.
     assert to_profile(Topic("/tf_static", "t", 1)).durability is DurabilityPolicy.TRANSIENT_LOCAL
+    assert [to_profile(Topic("/x", "t", 0, Qos(depth=depth))).depth for depth in (-1, 1 << 62)] == [1, 1 << 16]
     assert to_profile(Topic("/rosout", "t", 1, Qos(keeps_all=True))).history is HistoryPolicy.KEEP_ALL
 
 
@@ -303,3 +307,29 @@ def test_message_types():
     assert find_message_type("sensor_msgs/msg/Image").__name__ == "Image"
     assert find_message_type("sensor_msgs/msg/Nothing") is None
     assert find_message_type("nothing_msgs/msg/Image") is None
+    assert find_message_type("vxp_ros/msg/Keyframe").__name__ == "Keyframe"
+
+
+@pytest.mark.parametrize("package", ["payload", "action_msgs"])
+def test_a_bag_brings_no_code_along(tmp_path, monkeypatch, package):
+    """Not even by the name of an installed package that has not been imported yet."""
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'canary')!r})\n")
+    (tmp_path / package / "msg.py").write_text("class Image: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [entry for entry in sys.modules if entry.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    assert find_message_type(f"{package}/msg/Image") is None
+    assert not (tmp_path / "canary").exists()
+    importlib.import_module(package)  # control
+    assert (tmp_path / "canary").exists()
+    monkeypatch.delitem(sys.modules, package)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "/msg/X", "../msg/x", "..msg/msg/X", "os/msg/path", "sensor_msgs/msg/_image", "sensor_msgs/msg/__name__",
+     "sensor_msgs.msg/msg/Image", "sensor_msgs/msg/Image/msg/Image", "sensor_msgs/msg/Image\n", "x" * 100_000],
+)  # fmt: skip
+def test_names_that_are_no_message_types(name):
+    assert find_message_type(name) is None

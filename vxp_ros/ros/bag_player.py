@@ -6,6 +6,8 @@ with the recorded quality of service, in the recorded rhythm.
 
 import argparse
 import importlib
+import importlib.util
+import re
 import signal
 import struct
 import sys
@@ -16,7 +18,9 @@ from pathlib import Path
 from typing import TextIO
 
 import rclpy
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from rclpy.duration import Duration
+from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -28,7 +32,9 @@ from ..core.errors import SourceError
 from ..sources.raw_bag import RawBag, RawMessage, Topic
 from .audience import Audience
 
+MESSAGE_TYPE = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Z][A-Za-z0-9]*)")
 SENSOR_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2")
+MOST_DEPTH = 1 << 16  # a damaged bag may say anything
 # At the end, reliable messages under way get this long to arrive.
 FAREWELL_SECONDS = 5.0
 
@@ -91,12 +97,21 @@ class BagPlayer:
         publishers = {}
         for topic in known.values():
             if topic.name in (known if topics is None else topics):
-                message_type = find_message_type(topic.type)
-                if message_type is None:
-                    self.node.get_logger().warning(f"{topic.name} is not played: {topic.type} is not installed")
-                else:
-                    publishers[topic.name] = self.node.create_publisher(message_type, topic.name, to_profile(topic))
+                try:
+                    publishers[topic.name] = self._create_publisher(topic)
+                except SourceError as problem:
+                    self.node.get_logger().warning(f"{topic.name} is not played: {problem}")
         return publishers
+
+    def _create_publisher(self, topic: Topic) -> Publisher:
+        """Raises SourceError for a type that is not installed, and for a name that ROS does not take."""
+        message_type = find_message_type(topic.type)
+        if message_type is None:
+            raise SourceError(f"{topic.type!r} is not installed")
+        try:
+            return self.node.create_publisher(message_type, topic.name, to_profile(topic))
+        except NameValidationException:
+            raise SourceError("that is no name of a topic") from None
 
     def _sensor_topics(self) -> list[str]:
         return [name for name in self._publishers if self._bag.topics[name].type in SENSOR_TYPES]
@@ -129,21 +144,38 @@ class BagPlayer:
 
 
 def find_message_type(name: str) -> type | None:
-    """The class of e.g. "sensor_msgs/msg/Image", or None when its package is not installed."""
-    package, _, kind = name.partition("/msg/")
+    """The class of e.g. "sensor_msgs/msg/Image", or None when no installed ROS package has it.
+
+    The name is a stranger's, and importing runs code: only what lies where ROS packages are installed is imported.
+    """
+    parts = MESSAGE_TYPE.fullmatch(name)
+    if not parts or not is_ros_package(parts[1]):
+        return None
     try:
-        return getattr(importlib.import_module(f"{package}.msg"), kind)
+        return getattr(importlib.import_module(f"{parts[1]}.msg"), parts[2])
     except (ImportError, AttributeError):
         return None
+
+
+def is_ros_package(name: str) -> bool:
+    """Whether the Python package is that of an installed ROS package, and none of the same name elsewhere."""
+    try:
+        prefix, found = Path(get_package_prefix(name)), importlib.util.find_spec(name)
+    except (PackageNotFoundError, ValueError):
+        return False
+    if name in sys.modules:  # no more code than there is already; our own package may lie in its source tree
+        return True
+    return bool(found and found.origin) and Path(found.origin).parents[1].resolve().is_relative_to(prefix.resolve())
 
 
 def to_profile(topic: Topic) -> QoSProfile:
     """The recorded quality of service. Latched topics keep every message that the bag has, up to a hundred."""
     qos = topic.qos
     is_latched = qos.is_transient_local or topic.name == "/tf_static"
+    depth = max(qos.depth, min(topic.count, 100)) if is_latched else qos.depth
     return QoSProfile(
         history=HistoryPolicy.KEEP_ALL if qos.keeps_all else HistoryPolicy.KEEP_LAST,
-        depth=max(qos.depth, min(topic.count, 100)) if is_latched else max(qos.depth, 1),
+        depth=min(max(depth, 1), MOST_DEPTH),
         reliability=ReliabilityPolicy.RELIABLE if qos.is_reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE,
     )
