@@ -181,6 +181,17 @@ def test_forged_manifests_are_refused_and_never_run(tmp_path, record_property):
     record_property("most memory MB", round(largest))
 
 
+def test_files_too_large_for_the_map_are_not_read(town, record_property):
+    """Holes cost the attacker nothing; the size is as the manifest says, and the hash is not looked at."""
+    name = "thumbnails.bin"
+    os.truncate(version_folder(town) / name, 2 << 30)
+    manifest = json.loads((version_folder(town) / "manifest.json").read_text())
+    manifest["files"][name]["bytes"] = 2 << 30
+    seconds, megabytes = measured_refusal(rebind_raw(town, json.dumps(manifest).encode()))
+    assert seconds < 1 and megabytes < 200, f"{seconds:.1f} s and {megabytes:.0f} MB"
+    record_property("refusal ms", round(1000 * seconds))
+
+
 def test_the_canaries_of_the_forged_files_work(tmp_path):
     """Control: a loader that allows pickles runs the code."""
     files = forged_files(tmp_path / "canary")

@@ -173,6 +173,32 @@ def test_forged_models_are_refused_and_never_run(saved, tmp_path, record_propert
     record_property("most memory MB", round(max(megabytes)))
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", [WEIGHTS_FILE, RECIPE_FILE, CALIBRATION_FILE])
+@pytest.mark.parametrize("kind", ["pipe", "endless device", "folder", "2 GiB of holes"])
+def test_what_is_no_file_or_has_no_end_is_not_read(saved, tmp_path, name, kind, record_property):
+    path = folder_with(saved, tmp_path / "model", name, b"") / name
+    path.unlink()
+    make = {
+        "pipe": lambda: os.mkfifo(path),
+        "endless device": lambda: path.symlink_to("/dev/zero"),
+        "folder": path.mkdir,
+        "2 GiB of holes": lambda: [path.touch(), os.truncate(path, 2 << 30)],
+    }
+    make[kind]()
+    load_model(saved)
+    seconds, megabytes = cost_of_refusal(lambda: load_model(path.parent))
+    assert seconds < 1 and megabytes < MEMORY_MB, (seconds, megabytes)
+    record_property("refusal ms", round(1000 * seconds))
+
+
+def test_weights_may_be_a_link(saved, tmp_path):
+    path = folder_with(saved, tmp_path / "model", WEIGHTS_FILE, b"") / WEIGHTS_FILE
+    path.unlink()
+    path.symlink_to(saved / WEIGHTS_FILE)
+    assert load_model(path.parent).model_id == load_model(saved).model_id
+
+
 @pytest.mark.parametrize("reader", ["image trunk", "vxp import"])
 def test_forged_checkpoints_are_refused_and_never_run(saved, tmp_path, reader, record_property):
     trunk, file = load_model(saved).network.camera.backbone, tmp_path / "file.pth"

@@ -7,16 +7,18 @@ from the outside in: manifest hash, manifest, set of files, sizes, file hashes; 
 import hashlib
 import json
 import os
-import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .datatypes import MODALITIES
 from .errors import MapError
+from .plain_file import read_plain_file
 
 FORMAT = 1
 NAME = "manifest.json"
 SIZE_LIMIT = 1 << 20  # bytes of a manifest; ours are about 3 kB
+PLACE_LIMIT = 16 << 20  # bytes for each place; our settings allow a cloud of 4 MB and a picture of some more
+MAP_LIMIT = 16 << 30  # a map is held in memory
 TEXT_LIMIT = 256  # characters of a name in it
 DIGEST_DIGITS = 12  # hex digits of its sha256 in the folder's name
 ALWAYS = (
@@ -81,7 +83,7 @@ def read_folder(folder: Path, digest: str) -> tuple[Manifest, dict[str, bytes]]:
         raise MapError(f"{folder} has no {NAME}: it is no complete map")
     if found[NAME] > SIZE_LIMIT:
         raise MapError(f"{folder / NAME} has {found[NAME]} bytes, more than a manifest may have ({SIZE_LIMIT})")
-    data = _read_file(folder / NAME)
+    data = _read_file(folder / NAME, SIZE_LIMIT)
     if digest_of(data) != digest:
         raise MapError(f"{folder / NAME} is damaged or changed: its hash is {digest_of(data)}, expected {digest}")
     manifest = parse_manifest(data, str(folder / NAME))
@@ -101,7 +103,7 @@ def list_files(folder: Path) -> dict[str, int]:
 
 
 def check_sizes(folder: Path, manifest: Manifest, found: dict[str, int]) -> None:
-    """Raises MapError unless the folder holds exactly the manifest's files, each with the size it says."""
+    """Raises MapError unless the folder holds exactly the manifest's files, each with its size, none too large."""
     missing = sorted(set(manifest.files) - set(found))
     extra = sorted(set(found) - set(manifest.files) - {NAME})
     if missing or extra:
@@ -110,6 +112,9 @@ def check_sizes(folder: Path, manifest: Manifest, found: dict[str, int]) -> None
     for name, entry in manifest.files.items():
         if found[name] != entry["bytes"]:
             raise MapError(f"{folder / name} has {found[name]} bytes, expected {entry['bytes']}")
+    total, limit = sum(found.values()), min(manifest.places * PLACE_LIMIT, MAP_LIMIT)
+    if total > limit:
+        raise MapError(f"{folder} has {total} bytes, more than a map of {manifest.places} places may have ({limit})")
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
@@ -175,17 +180,17 @@ def _is_file_entry(value) -> bool:
 
 
 def _read_verified(path: Path, entry: dict) -> bytes:
-    data = _read_file(path)
+    data = _read_file(path, entry["bytes"])
     digest = hashlib.sha256(data).hexdigest()
     if digest != entry["sha256"]:
         raise MapError(f"{path} is damaged or changed: its sha256 is {digest[:12]}…, expected {entry['sha256'][:12]}…")
     return data
 
 
-def _read_file(path: Path) -> bytes:
-    """All bytes of a plain file; never follows a link, never waits on a pipe that took the file's place."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise MapError(f"{path} is no plain file")
-        return file.read()
+def _read_file(path: Path, limit: int) -> bytes:
+    try:
+        return read_plain_file(path, limit, follow=False)
+    except FileNotFoundError:  # the reader starts again: see read_folder
+        raise
+    except OSError as problem:
+        raise MapError(f"{path} cannot be read: {problem.strerror}") from problem

@@ -23,13 +23,15 @@ from .errors import ModelError
 from .models import Network, build_model, part
 from .models.backbones import load_weights, mismatch
 from .models.recipe import Recipe, dump_recipe, read_recipe
+from .plain_file import read_plain_file
 from .resources import share_folder
 
 logger = logging.getLogger(__name__)
 
 RECIPE_FILE = "model.yaml"
 WEIGHTS_FILE = "model.safetensors"
-MAX_WEIGHTS_BYTES = 8 << 30
+MAX_WEIGHTS_BYTES = 2 << 30  # ours have up to 200 MB
+MAX_HEADER_BYTES = 1 << 20  # names, shapes and types of the tensors; ours have up to 100 kB
 STALE_S = 600  # a scratch folder so old belongs to a save that was killed
 
 
@@ -144,7 +146,9 @@ def load_model(name_or_path: str | Path) -> Model:
     """Read and verify a model folder. Raises ModelError with one sentence that names what is wrong."""
     folder = find_model(name_or_path)
     recipe = read_recipe(folder / RECIPE_FILE)
-    weights = _read_weights(folder / WEIGHTS_FILE)
+    with torch.device("meta"):  # shapes without memory: a hostile recipe may ask for hundreds of gigabytes
+        wanted = build_model(recipe).state_dict()
+    weights = _read_weights(folder / WEIGHTS_FILE, wanted)
     if recipe.weights_sha256 not in ("", hashlib.sha256(weights).hexdigest()):
         raise ModelError(
             f"{folder / WEIGHTS_FILE} is damaged or was exchanged: {RECIPE_FILE} names another weights_sha256"
@@ -153,8 +157,6 @@ def load_model(name_or_path: str | Path) -> Model:
         tensors = safetensors.torch.load(weights)
     except (SafetensorError, ValueError, KeyError) as problem:
         raise ModelError(f"{folder / WEIGHTS_FILE} is damaged or no safetensors file: {problem}") from problem
-    with torch.device("meta"):  # shapes without memory: a hostile recipe may ask for hundreds of gigabytes
-        wanted = build_model(recipe).state_dict()
     if problem := mismatch(tensors, wanted):
         raise ModelError(f"{folder / WEIGHTS_FILE} does not fit {folder / RECIPE_FILE}: {problem}")
     with torch.random.fork_rng(devices=[]):
@@ -164,12 +166,11 @@ def load_model(name_or_path: str | Path) -> Model:
     return Model(recipe, network.eval(), model_id, read_calibration(folder, model_id))
 
 
-def _read_weights(path: Path) -> bytes:
+def _read_weights(path: Path, wanted: dict[str, torch.Tensor]) -> bytes:
+    """wanted: what the recipe's network holds, which says how large the file may be."""
+    tensors = sum(tensor.numel() * tensor.element_size() for tensor in wanted.values())
     try:
-        size = path.stat().st_size
-        if size > MAX_WEIGHTS_BYTES:
-            raise ModelError(f"{path} has {size} bytes: too large for a model")
-        return path.read_bytes()
+        return read_plain_file(path, min(tensors + MAX_HEADER_BYTES, MAX_WEIGHTS_BYTES))
     except OSError as problem:
         raise ModelError(f"cannot read the weights {path}: {problem.strerror}") from problem
 

@@ -17,6 +17,7 @@ from rosbags.rosbag2 import Reader
 
 from ..core.errors import SourceError
 from .bag_folder import METADATA, STORAGE_SUFFIXES, restore
+from .library_limits import check_files, check_metadata
 from .salvage import salvage
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class RawBag:
         self.problems: Counter[str] = Counter()
         restore(self.path)
         check_path(self.path)
+        check_files(self.path)
         self._reader = self._open()
         if self._reader:
             self.topics = topics_of(self._reader)
@@ -109,6 +111,7 @@ class RawBag:
     def _open(self) -> Reader | None:
         """The library's reader, or None when the files are too damaged for it."""
         try:
+            check_metadata(self.path)
             reader = Reader(self.path)
             reader.open()
             return reader
@@ -158,7 +161,7 @@ def check_path(path: Path) -> None:
         files = [entry.name for entry in path.iterdir() if entry.suffix in STORAGE_SUFFIXES]
         hint = f"name the file itself ({files[0]}) or run ros2 bag reindex" if files else "it holds no bag"
         raise SourceError(f"{path / METADATA} is missing: {hint}")
-    if path.is_file() and path.suffix not in STORAGE_SUFFIXES:
+    if not path.is_dir() and path.suffix not in STORAGE_SUFFIXES:
         raise SourceError(f"{path} is no bag: expected a folder with metadata.yaml, a .mcap or a .db3 file")
 
 

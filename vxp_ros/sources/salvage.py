@@ -21,7 +21,9 @@ from backports import zstd
 MAGIC = b"\x89MCAP0\r\n"
 SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
 # A recorder's chunks hold about 1 MB, or one large message: a longer one is a damaged length or a bomb.
-MAX_CHUNK = 1 << 30
+MAX_CHUNK = 1 << 28
+# An image of one colour shrinks ten thousand times, but not in chunks as large as these.
+SMALL_CHUNK, MAX_RATIO = 1 << 24, 1000
 # sqlite3: how many rows in a row may be missing before the table counts as finished; its own count may be damaged.
 MAX_FAILURES = 200
 ROW_QUERY = "SELECT topic_id, timestamp, data FROM messages WHERE id = ?"
@@ -47,16 +49,17 @@ class McapSalvage:
         self._types: dict[int, str] = {}
         self._topics: dict[int, tuple[str, str]] = {}
 
-    def read(self, file: BinaryIO, size: int) -> Iterator[Row]:
-        """Messages of the records from here to `size`, each chunk's in log-time order."""
+    def read(self, file: BinaryIO, size: int, is_chunk: bool = False) -> Iterator[Row]:
+        """Messages of the records from here to `size`, each chunk's in log-time order. is_chunk: inside of one."""
         while file.tell() < size:
             header = file.read(9)
             opcode, length = struct.unpack("<BQ", header) if len(header) == 9 else (None, 0)
             if opcode == DATA_END:  # after it comes only the index
                 return
             is_cut = opcode is None or file.tell() + length > size
-            self.problems["damaged"] += is_cut
-            if is_cut and opcode != CHUNK:
+            is_nested = is_chunk and opcode == CHUNK
+            self.problems["damaged"] += is_cut or is_nested
+            if is_nested or (is_cut and opcode != CHUNK):
                 return
             content = file.read(min(length, size))
             try:
@@ -70,7 +73,7 @@ class McapSalvage:
         """The messages in one record; none in a record that only describes. is_cut: a chunk whose end is missing."""
         if opcode == CHUNK:
             chunk = unpack_chunk(content, is_cut)
-            return sorted(self.read(BytesIO(chunk), len(chunk)), key=lambda row: row[2])
+            return sorted(self.read(BytesIO(chunk), len(chunk), is_chunk=True), key=lambda row: row[2])
         if opcode == SCHEMA:
             self._types[struct.unpack_from("<H", content)[0]] = read_string(content, 2)[0]
         if opcode == CHANNEL:
@@ -90,14 +93,20 @@ def unpack_chunk(content: bytes, is_cut: bool) -> bytes:
     _, _, size, checksum = struct.unpack_from("<QQQI", content)
     compression, position = read_string(content, 28)
     packed = content[position + 8 : position + 8 + struct.unpack_from("<Q", content, position)[0]]
-    if size > MAX_CHUNK:
-        raise ValueError(f"chunk declares {size} bytes")
-    if compression == "zstd":
-        packed = zstd.ZstdDecompressor().decompress(packed, max_length=size)
-    elif compression == "lz4":
-        packed = lz4.frame.LZ4FrameDecompressor().decompress(packed, max_length=size)
+    packed = decompress(packed, compression, size)
     if not is_cut and (len(packed) != size or (checksum and crc32(packed) != checksum)):
         raise ValueError("chunk has another size or checksum than it declares")
+    return packed
+
+
+def decompress(packed: bytes, compression: str, size: int) -> bytes:
+    """At most the `size` bytes that the chunk declares. Raises ValueError for more than a chunk may have."""
+    if size > MAX_CHUNK or size > max(SMALL_CHUNK, MAX_RATIO * len(packed)):
+        raise ValueError(f"a chunk of {len(packed)} bytes declares {size}")
+    if compression == "zstd":
+        return zstd.ZstdDecompressor().decompress(packed, max_length=size)
+    if compression == "lz4":
+        return lz4.frame.LZ4FrameDecompressor().decompress(packed, max_length=size)
     return packed
 
 
