@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import shutil
 import threading
 import time
 
@@ -237,6 +238,20 @@ def test_hostile_map_names_are_refused(robot, spin, model, map_root):
     assert fingerprint(map_root.parent) == before
     good = robot.call(LoadMap, "/vxp_localizer/load_map", LoadMap.Request(name="town"))
     assert (good.success, good.num_places) == (True, 4)
+
+
+def test_a_file_name_that_is_no_text_is_told_and_ends_no_node(robot, spin, model, map_root, tmp_path):
+    shutil.copytree(map_root, tmp_path / "maps", symlinks=True)
+    (tmp_path / "maps" / "town" / os.fsdecode(b"\xff.npy")).touch()
+    parameters = localizer_parameters(model, tmp_path / "maps")
+    node = spin(Localizer, "with_map", **parameters).node
+    assert not change(robot, "with_map", Transition.TRANSITION_CONFIGURE)
+    assert r"extra \udcff.npy" in node.failure
+    spin(Localizer, "vxp_localizer", **{**parameters, "map__path": ""})
+    assert change(robot, "vxp_localizer", Transition.TRANSITION_CONFIGURE)
+    answer = robot.call(LoadMap, "/vxp_localizer/load_map", LoadMap.Request(name="town"))
+    assert (answer.success, r"extra \udcff.npy" in answer.message) == (False, True)
+    assert robot.call(LoadMap, "/vxp_localizer/load_map", LoadMap.Request(name="none")).message  # still there
 
 
 class OneByOne(Localizer):

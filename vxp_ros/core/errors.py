@@ -23,3 +23,8 @@ class MapError(VxpError):
 
 class SourceError(VxpError):
     """A bag or data set that is missing, or lacks a part that was asked for."""
+
+
+def printable(text: str) -> str:
+    r"""The text as UTF-8 can carry it: names of files may hold other bytes (surrogates), shown as \udcff."""
+    return text.encode(errors="backslashreplace").decode()

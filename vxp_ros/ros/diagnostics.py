@@ -7,6 +7,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from ..core.errors import printable
 from .ledger import LogLimiter
 from .qos import overridable, result_qos
 from .reports import Level, Report, silence
@@ -91,11 +92,11 @@ class Diagnostics:
 
 
 def to_status(report: Report, prefix: str, hardware_id: str) -> DiagnosticStatus:
-    values = [KeyValue(key=str(key), value=str(value)) for key, value in report.values.items()]
+    values = [KeyValue(key=str(key), value=printable(str(value))) for key, value in report.values.items()]
     return DiagnosticStatus(
         level=bytes([report.level]),
         name=f"{prefix}: {report.name}",
-        message=report.message,
+        message=printable(report.message),
         hardware_id=hardware_id,
         values=values,
     )

@@ -8,7 +8,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
 
-from ..core.errors import VxpError
+from ..core.errors import VxpError, printable
 from .qos import service_qos
 from .worker import NewestWorker
 
@@ -67,5 +67,5 @@ def fill(response: Any, done) -> Any:
 
 def refuse(response: Any, message: str) -> Any:
     response.success = False
-    response.message = message
+    response.message = printable(message)
     return response

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from ..core.encoder import Encoder
-from ..core.errors import VxpError
+from ..core.errors import VxpError, printable
 from .diagnostics import Diagnostics, stale
 from .framing import FrameMaker
 from .jobs import Jobs
@@ -130,7 +130,7 @@ class SensorNode(LifecycleNode, ABC):
         try:
             act()
         except (VxpError, ValueError, OSError, ImportError) as problem:
-            self.failure = f"cannot {name}: {problem}"
+            self.failure = printable(f"cannot {name}: {problem}")
             self.get_logger().error(self.failure)
         except Exception as problem:
             self.failure = f"cannot {name}: unexpected {problem!r}"
@@ -199,7 +199,7 @@ class SensorNode(LifecycleNode, ABC):
         """A line on the console, at most one in 5 s per key."""
         text = self._limiter.text(key, message)
         if text:
-            self.get_logger().warning(text)
+            self.get_logger().warning(printable(text))
 
     # Parameters and diagnostics
 

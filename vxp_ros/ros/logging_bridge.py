@@ -4,6 +4,8 @@ import logging
 
 from rclpy.node import Node
 
+from ..core.errors import printable
+
 
 class NodeLogHandler(logging.Handler):
     """Forwards Python log records to a node."""
@@ -14,7 +16,7 @@ class NodeLogHandler(logging.Handler):
         self.setFormatter(logging.Formatter("%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
+        text = printable(self.format(record))
         # One call per severity on its own line: rclpy refuses to change the severity of a line of code.
         if record.levelno >= logging.ERROR:
             self._logger.error(text)

@@ -13,7 +13,7 @@ from vxp_ros.srv import SaveMap
 from ..core import map_folder
 from ..core.config import FrameSettings, MapperSettings
 from ..core.datatypes import Frame, Place
-from ..core.errors import BadInput, MapError, VxpError
+from ..core.errors import BadInput, MapError, VxpError, printable
 from ..core.keyframes import is_keyframe
 from ..core.map_store import SavedMap, path_of_map, save_map
 from ..core.place_map import PlaceMap
@@ -89,7 +89,7 @@ class Mapper(SensorNode):
                 return
             except VxpError as this_one:  # perhaps another node took the name meanwhile
                 problem = this_one
-        self.failure = f"the map was not saved: {problem}"
+        self.failure = printable(f"the map was not saved: {problem}")
         self.get_logger().error(self.failure)
 
     def _name_at_the_end(self) -> str:

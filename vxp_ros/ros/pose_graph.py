@@ -22,7 +22,7 @@ from vxp_ros.msg import LoopClosure as LoopClosureMsg
 
 from ..core.config import PoseGraphSettings
 from ..core.datatypes import LoopClosure
-from ..core.errors import BadInput, ModelError
+from ..core.errors import BadInput, ModelError, printable
 from ..core.fsio import create_folders, replace_file
 from ..core.geometry import pose_to_vector
 from ..core.pose_graph import PoseGraph
@@ -149,7 +149,7 @@ class PoseGraphNode(Node):
             self.get_logger().warning(text)
 
     def _fail(self, message: str) -> None:
-        self.failure = self.last_error = message
+        self.failure = self.last_error = message = printable(message)
         self.get_logger().error(message)
 
     # Out
@@ -231,7 +231,7 @@ class PoseGraphNode(Node):
         try:
             response.success, response.message = True, self.save()
         except (OSError, ValueError, RuntimeError) as problem:
-            response.success, response.message = False, str(problem)
+            response.success, response.message = False, printable(str(problem))
             self.last_error = f"not saved: {problem}"
         return response
 

@@ -8,6 +8,7 @@ import rclpy
 from rclpy.executors import Executor, ExternalShutdownException
 from rclpy.node import Node
 
+from ..core.errors import printable
 from .ledger import LogLimiter
 from .reports import Level, Report
 
@@ -30,13 +31,13 @@ class Failures:
     def note(self, problem: Exception) -> None:
         self.count += 1
         where = place_of(problem)
-        self._last = f"{type(problem).__name__}: {problem}"
+        self._last = printable(f"{type(problem).__name__}: {problem}")
         text = self._limiter.text(where, f"a callback failed, the node goes on: {self._last} ({where})")
         if where not in self._known:
             self._known.add(where)
             text = "\n".join([text, *traceback.format_exception(problem)])
         if text:
-            self._node.get_logger().error(text)
+            self._node.get_logger().error(printable(text))
 
     def reports(self) -> list[Report]:
         """One diagnostic status once something has failed: a warning when that was since the last report."""
