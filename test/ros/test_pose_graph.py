@@ -130,6 +130,16 @@ def test_ids_that_begin_again_are_another_drive_and_the_last_is_kept(graph, tmp_
     assert [len(path.read_text().splitlines()) for path in kept] == [5, 2]
 
 
+def test_a_keyframe_that_comes_twice_is_ignored(graph):
+    node, back = graph
+    back.drive()
+    assert back.hears(lambda: len(back.paths[-1].poses) == 5)
+    back.drive(ODOMETRY[4:], first=4)
+    back.close()
+    assert back.hears(lambda: np.linalg.norm(back.end()) < 0.05)
+    assert (len(node.graph), node.counts["keyframes"]) == (5, 5)
+
+
 def test_closures_whose_keyframes_never_come_do_not_jam_the_others(graph):
     _, back = graph
     back.drive(ODOMETRY[:1])

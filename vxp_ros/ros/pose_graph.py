@@ -88,6 +88,8 @@ class PoseGraphNode(Node):
     def _on_keyframe(self, msg: Keyframe) -> None:
         try:
             keyframe_id, stamp_ns, T_odom_base = to_keyframe(msg)
+            if self.graph.ids and (keyframe_id, stamp_ns) == (self.graph.ids[-1], self.graph.stamps_ns[-1]):
+                return  # a middleware may deliver a latched message twice
             if self.graph.ids and (keyframe_id <= self.graph.ids[-1] or stamp_ns < self.graph.stamps_ns[-1]):
                 self._begin_another(keyframe_id)
             self.graph.add_keyframe(keyframe_id, stamp_ns, T_odom_base)
