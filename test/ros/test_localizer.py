@@ -241,6 +241,8 @@ def test_a_request_says_how_old_its_frame_may_be(robot, start):
     assert patient.success, patient.message
     impatient = robot.call(Localize, "/vxp_localizer/localize", Localize.Request(max_age=0.5))
     assert (impatient.success, "0.5 s are allowed" in impatient.message) == (False, True)
+    undecided = robot.call(Localize, "/vxp_localizer/localize", Localize.Request(max_age=float("nan")))
+    assert (undecided.success, "nan s are allowed" in undecided.message) == (False, True)
     assert_accounted(robot, spinning.node, bundles=2)
 
 

@@ -66,11 +66,11 @@ class LocalizerServices:
         return await node.jobs.run(node.worker, job, response)
 
     def _staleness(self, bundle: Bundle | None, max_age: float) -> str:
-        """Why the latest frame cannot be used; "" when it can."""
+        """Why the latest frame cannot be used; "" when it can. max_age: NaN allows nothing."""
         if bundle is None:
             return "no complete frame has arrived yet: see the diagnostics of the sensors"
         age = (self._node.get_clock().now().nanoseconds - bundle.stamp_ns()) / 1e9
-        return f"the latest frame is {age:.1f} s old, {max_age:g} s are allowed" if age > max_age else ""
+        return f"the latest frame is {age:.1f} s old, {max_age:g} s are allowed" if not age <= max_age else ""
 
     def _given(self, request: Localize.Request) -> Bundle | None:
         """The cloud and the image that came with the request, as one moment; None when it brought neither."""
