@@ -48,7 +48,7 @@ class Verifier:
         self._publish = publish
         self._process = RegistrationProcess(RegistrationSettings())
         self._rate = RateGate()
-        self._is_busy = False
+        self._is_busy = self._is_closing = False
         self._limiter = LogLimiter()
         self._worker = NewestWorker(self._handle, on_drop)
         self._settings = VerifySettings()
@@ -84,7 +84,8 @@ class Verifier:
             cloud = small_cloud(query.frame, THINNING)
             answer = verify(query.answer, cloud, query.place_map, settings, self._process.register)
         except ModelError as problem:
-            self._count(problem)
+            if not self._is_closing:
+                self._count(problem)
             answer = unverified(query.answer, "the registration failed")
         return replace(query, answer=answer)
 
@@ -94,9 +95,10 @@ class Verifier:
             time.sleep(0.01)
 
     def close(self) -> None:
-        """Finish the query in hand and end thread and process."""
-        self._worker.stop()
+        """End process and thread; a registration under way ends at once, as one that hangs would take half a minute."""
+        self._is_closing = True
         self._process.close()
+        self._worker.stop()
 
     @property
     def errors(self) -> list[BaseException]:
