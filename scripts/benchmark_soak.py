@@ -4,7 +4,8 @@ The bag is looped at --rate (10) times its speed; both nodes are processes of th
 minute the localizer loads its map again, a parameter is set, and every five minutes the loop closer's map, which grows
 with the drive, is cleared. Memory, threads and open files are read from /proc every five seconds; the slope of the
 resident sets after the warm-up is fitted by least squares over blocks of --block seconds. The naive control is a node
-in the same replay that keeps each odometry message: the same fit must call it a leak.
+in the same replay that keeps each odometry message: the same fit must call it a leak, and 2 MB/h that are added to the
+localizer's own samples too. `--again FILE` judges a result file anew, by the samples that it holds.
 """
 
 import argparse
@@ -16,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from soak_fit import accounts, extent, per_thousand_places, quantile_ratio, rss_slope
+from soak_fit import accounts
+from soak_report import NODES, judged, make_report
 from soak_watch import Watch, keep_every_message, memory_of
 
 from vxp_ros.core.json_file import write_json
@@ -24,8 +26,6 @@ from vxp_ros.demo.data import read_moments, rig_parameters
 from vxp_ros.demo.processes import Processes, interruptible
 
 SAMPLE_S, MINUTE_S, CLEAR_MINUTES = 5.0, 60.0, 5
-LIMIT_MB_PER_HOUR = 1.0
-NODES = ("localizer", "loop_closer")
 REMAPPINGS = ("image/compressed:=/camera/image_raw/compressed", "camera_info:=/camera/camera_info")
 
 
@@ -33,6 +33,9 @@ def main() -> None:
     options = parse_options()
     if options.leak:
         return keep_every_message()
+    if options.again:
+        report = json.loads(options.again.read_text())
+        return finish(options.again, judged({"block_s": options.block, **report}, report["samples"]))
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(102))
     with tempfile.TemporaryDirectory() as folder, interruptible():
         logs = options.logs or Path(folder)
@@ -40,7 +43,11 @@ def main() -> None:
             logs, {"PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}"}
         ) as processes:
             report = soak(options, processes)
-    write_json(options.out, report)
+    finish(options.out, report)
+
+
+def finish(path: Path, report: dict) -> None:
+    write_json(path, report)
     print(json.dumps({key: value for key, value in report.items() if key != "samples"}, indent=1))
     sys.exit(not report["passed"])
 
@@ -55,6 +62,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=10.0)
     parser.add_argument("--out", type=Path, default=Path("docs/reliability/soak.json"))
     parser.add_argument("--logs", type=Path, help="folder for the nodes' output")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="no soak: judge this result file and rewrite it")
     parser.add_argument("--leak", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -78,8 +86,18 @@ def soak(options: argparse.Namespace, processes: Processes) -> dict:
         exit_codes |= {name: processes.stop(children[name]) for name in NODES}
     finally:
         watch.close()
-    facts = {"exit_codes": exit_codes, "clouds_offered": offered, "counters_start": start, "counters_end": counters}
-    return summary(options, samples, watch, facts)
+    facts = {
+        "command": " ".join(["python", *sys.argv]),
+        "warmup_minutes": options.warmup,
+        "block_s": options.block,
+        "rate": options.rate,
+        "chores": dict(watch.chores),
+        "exit_codes": exit_codes,
+        "clouds_offered": offered,
+        "counters_start": start,
+        "counters_end": counters,
+    }
+    return make_report(samples, facts)
 
 
 def start_node(processes: Processes, name: str, options: argparse.Namespace, rig: dict):
@@ -111,50 +129,6 @@ def run_for(seconds: float, watch: Watch, children: dict) -> tuple[dict, list[di
         samples.append({"t": round(time.monotonic() - began, 1), **moment, **watch.moment()})
         counters = counters or {name: accounts(watch.values[name]) for name in NODES}
     return counters, samples
-
-
-def summary(options: argparse.Namespace, samples: list[dict], watch: Watch, facts: dict) -> dict:
-    late = [sample for sample in samples if sample["t"] >= 60 * options.warmup]
-    slopes = {name: rss_slope(late, name, options.block) for name in (*NODES, "leak")}
-    nodes = {
-        name: {
-            **slopes[name],
-            "rss_mb": extent(late, name, "rss_mb"),
-            "children_mb": extent(late, name, "children_mb"),
-            "threads": extent(late, name, "threads"),
-            "files": extent(late, name, "files"),
-        }
-        for name in (*NODES, "leak")
-    }
-    nodes["loop_closer"] |= per_thousand_places(late)
-    is_balanced = all(entry["is_balanced"] for node in facts["counters_end"].values() for entry in node.values())
-    return {
-        "command": " ".join(["python", *sys.argv]),
-        "minutes": round(samples[-1]["t"] / 60, 1),
-        "warmup_minutes": options.warmup,
-        "rate": options.rate,
-        "limit_mb_per_hour": LIMIT_MB_PER_HOUR,
-        "nodes": nodes,
-        "control_fails": slopes["leak"]["rss_mb_per_hour"] > LIMIT_MB_PER_HOUR,
-        "latency_p95_last_over_first": quantile_ratio(late),
-        "chores": dict(watch.chores),
-        **facts,
-        "passed": is_balanced
-        and not any(facts["exit_codes"].values())
-        and max(highest(slopes[name]) for name in NODES) < LIMIT_MB_PER_HOUR < slopes["leak"]["rss_mb_per_hour"],
-        "samples": [shortened(sample) for sample in samples[::12]],
-    }
-
-
-def highest(slope: dict) -> float:
-    """A slope that is too uncertain proves nothing."""
-    return slope["rss_mb_per_hour"] + 2 * slope["standard_error"]
-
-
-def shortened(sample: dict) -> dict:
-    """For the file: one line per minute and no more than the fit needs."""
-    keys = ("rss_mb", "children_mb", "threads", "files")
-    return {key: {k: value[k] for k in keys} if isinstance(value, dict) else value for key, value in sample.items()}
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ def block_sizes(samples: list[dict], name: str, block_s: float) -> tuple[np.ndar
     own = np.array([sample[name]["rss_mb"] for sample in samples])
     children = np.array([sample[name]["children_mb"] for sample in samples])
     blocks = ((times - times[0]) // block_s).astype(int)
-    members = [blocks == block for block in range(int((times[-1] - times[0] + 5.0) // block_s))]
+    spacing = np.median(np.diff(times)) if len(times) > 1 else 0.0
+    members = [blocks == block for block in range(int((times[-1] - times[0] + spacing + 0.5) // block_s))]
     return (
         np.array([times[member].mean() / 3600 for member in members]),
         np.array([own[member].mean() + children[member].min() for member in members]),

@@ -1,0 +1,94 @@
+"""From the samples and counts of benchmark_soak.py to its report, and to whether it passed."""
+
+from soak_fit import extent, per_thousand_places, quantile_ratio, rss_slope
+
+NODES = ("localizer", "loop_closer")
+LIMIT_MB_PER_HOUR = 1.0
+ADDED_MB_PER_HOUR = 2.0  # to the localizer's own samples: a leak that the fit must see
+LEAST_FRAMES_PER_MINUTE = 1.0  # of each node; an idle one keeps its memory without effort
+CHORES = ("set", "load", "clear")
+
+
+def make_report(samples: list[dict], facts: dict) -> dict:
+    """samples: all. facts: command, warmup_minutes, rate, block_s, exit_codes, counters and chores."""
+    late = after_warmup(samples, facts)
+    nodes = {name: describe(late, name, facts["block_s"]) for name in (*NODES, "leak")}
+    nodes["loop_closer"] |= per_thousand_places(late)
+    report = {
+        **facts,
+        "minutes": round(samples[-1]["t"] / 60, 1),
+        "limit_mb_per_hour": LIMIT_MB_PER_HOUR,
+        "nodes": nodes,
+        "latency_p95_last_over_first": quantile_ratio(late),
+        "samples": [shortened(sample) for sample in samples[::12]],
+    }
+    return judged(report, samples)
+
+
+def judged(report: dict, samples: list[dict]) -> dict:
+    """The report with its verdict. Of a file, the samples are those that it holds: one a minute."""
+    sensitivity = rss_slope(with_leak(after_warmup(samples, report)), "localizer", report["block_s"])
+    slopes = {name: report["nodes"][name] for name in (*NODES, "leak")}
+    counters, codes = report["counters_end"], report["exit_codes"]
+    checks = {
+        "control is called a leak": is_leak(slopes["leak"]),
+        f"{ADDED_MB_PER_HOUR:g} MB/h more are called a leak": is_leak(sensitivity),
+        "slopes below the limit": all(is_flat(slopes[name]) for name in NODES),
+        "accounts balance": all(entry["is_balanced"] for node in counters.values() for entry in node.values()),
+        "exit codes 0": not any(codes.values()),
+        "frames processed": all(frames_per_minute(report, name) >= LEAST_FRAMES_PER_MINUTE for name in NODES),
+        "chores done": all(was_done(report["chores"], chore) for chore in CHORES),
+    }
+    judgement = {"localizer_with_added_leak": sensitivity, "checks": checks, "passed": all(checks.values())}
+    rest = {key: value for key, value in report.items() if key != "samples" and key not in judgement}
+    return {**rest, **judgement, "samples": report["samples"]}
+
+
+def after_warmup(samples: list[dict], facts: dict) -> list[dict]:
+    return [sample for sample in samples if sample["t"] >= 60 * facts["warmup_minutes"]]
+
+
+def describe(late: list[dict], name: str, block_s: float) -> dict:
+    keys = ("rss_mb", "children_mb", "threads", "files")
+    return {**rss_slope(late, name, block_s), **{key: extent(late, name, key) for key in keys}}
+
+
+def with_leak(samples: list[dict]) -> list[dict]:
+    """The same samples of a localizer that loses ADDED_MB_PER_HOUR."""
+    return [
+        {
+            "t": sample["t"],
+            "localizer": {
+                **sample["localizer"],
+                "rss_mb": sample["localizer"]["rss_mb"] + ADDED_MB_PER_HOUR * sample["t"] / 3600,
+            },
+        }
+        for sample in samples
+    ]
+
+
+def frames_per_minute(report: dict, name: str) -> float:
+    """Frames that a node has processed since the start. An account that is missing counts as none."""
+    ends = (report[counters][name].get("sync", {}) for counters in ("counters_start", "counters_end"))
+    first, last = (end.get("processed", 0) for end in ends)
+    return (last - first) / report["minutes"]
+
+
+def was_done(chores: dict, name: str) -> bool:
+    """Half of those asked for: a load may be told "busy", and the answer to the last is still on its way."""
+    return chores.get(f"{name}_done", 0) >= max(1, chores.get(f"{name}_asked", 0) / 2)
+
+
+def is_leak(slope: dict) -> bool:
+    return slope["blocks"] > 2 and slope["rss_mb_per_hour"] > LIMIT_MB_PER_HOUR
+
+
+def is_flat(slope: dict) -> bool:
+    """A slope that is too uncertain proves nothing."""
+    return slope["blocks"] > 2 and slope["rss_mb_per_hour"] + 2 * slope["standard_error"] < LIMIT_MB_PER_HOUR
+
+
+def shortened(sample: dict) -> dict:
+    """For the file: one line per minute and no more than the fit needs."""
+    keys = ("rss_mb", "children_mb", "threads", "files")
+    return {key: {k: value[k] for k in keys} if isinstance(value, dict) else value for key, value in sample.items()}

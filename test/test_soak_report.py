@@ -1,0 +1,67 @@
+"""What the soak of hours calls passed: samples and counts that are made up stand for those of two hours."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from soak_report import NODES, judged, make_report
+
+
+def soak(drift=0.0, noise=3.0, frames=900, chores=20) -> tuple[dict, list[dict]]:
+    """(report, samples) of two hours at five seconds; drift: of the localizer in MB/h; noise: in MB."""
+    rng = np.random.default_rng(0)
+
+    def process(mb, slope, t):
+        children = 60.0 + 70.0 * (rng.random() < 0.4)  # a fork now and then
+        size = mb + slope * t / 3600 + rng.normal(0, noise)
+        return {"rss_mb": size, "children_mb": children, "threads": 20, "files": 25}
+
+    samples = []
+    for t in np.arange(5.0, 7205.0, 5.0):
+        sizes = {"localizer": (600, drift), "loop_closer": (560, 0), "leak": (370, 83)}
+        moment = {name: process(*size, t) for name, size in sizes.items()}
+        samples.append({"t": t, **moment, "places": int(t) % 500, "total_ms_p95": 300.0})
+    counters = [{name: {"sync": {"processed": n, "is_balanced": True}} for name in NODES} for n in (10, 10 + frames)]
+    facts = {
+        "warmup_minutes": 30, "block_s": 300, "exit_codes": {}, "counters_start": counters[0],
+        "counters_end": counters[1], "chores": {f"{name}_done": chores for name in ("set", "load", "clear")},
+    }  # fmt: skip
+    return make_report(samples, facts), samples
+
+
+def failed(report) -> list[str]:
+    assert report["passed"] == all(report["checks"].values())
+    return [name for name, is_good in report["checks"].items() if not is_good]
+
+
+def test_nodes_that_work_and_do_not_grow_pass():
+    report, samples = soak()
+    assert failed(report) == []
+    added = report["localizer_with_added_leak"]["rss_mb_per_hour"] - report["nodes"]["localizer"]["rss_mb_per_hour"]
+    assert added == pytest.approx(2.0, abs=0.01)
+    again = judged(json.loads(json.dumps(report)), report["samples"])
+    assert again["passed"] and again["nodes"] == report["nodes"]
+    assert len(report["samples"]) == len(samples) / 12
+
+
+@pytest.mark.parametrize(
+    "options, check",
+    [
+        ({"frames": 0}, "frames processed"),
+        ({"frames": 100}, "frames processed"),
+        ({"chores": 0}, "chores done"),
+        ({"drift": 2.0}, "slopes below the limit"),
+        ({"drift": -5.0}, "2 MB/h more are called a leak"),
+    ],
+)
+def test_idle_growing_and_unsure_ones_do_not(options, check):
+    assert failed(soak(**options)[0]) == [check]
+
+
+def test_too_much_noise_proves_nothing():
+    assert "slopes below the limit" in failed(soak(noise=60.0)[0])
