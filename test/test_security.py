@@ -1,11 +1,12 @@
 """No way from data to code: what the package must not call, read from the source with ast, and where it may."""
 
 import ast
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, PoseGraphSettings, walk
+from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, PoseGraphSettings, setting, walk
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("vxp_ros", "vxp_training", "launch", "scripts")
@@ -101,11 +102,32 @@ def test_nothing_in_the_package_runs_code_from_data(path):
     assert {finding for finding in findings(path.read_text()) if (name, finding) not in ALLOWED} == set()
 
 
+def open_file_names(settings: type) -> list[str]:
+    """Parameters that name a file and can be set while the node runs."""
+    names = {path: metadata["fixed"] for path, _, _, metadata in walk(settings) if path.split(".")[-1] in NAMES_FILES}
+    assert names
+    return [path for path, is_fixed in names.items() if not is_fixed]
+
+
 @pytest.mark.parametrize("settings", [LocalizerSettings, MapperSettings, LoopCloserSettings, PoseGraphSettings])
 def test_no_parameter_that_names_a_file_can_be_set_at_run_time(settings):
     """Else whoever may set parameters could make the node write, or read, somewhere else."""
-    names = {path: metadata["fixed"] for path, _, _, metadata in walk(settings) if path.split(".")[-1] in NAMES_FILES}
-    assert names and all(names.values()), names
+    assert open_file_names(settings) == []
+
+
+@dataclass
+class CarelessMap:
+    root: str = setting("", "where maps lie", fixed=True)
+    path: str = setting("", "the map")
+
+
+@dataclass
+class CarelessSettings:
+    map: CarelessMap = field(default_factory=CarelessMap)
+
+
+def test_a_parameter_that_names_a_file_and_is_not_fixed_is_noticed():
+    assert open_file_names(CarelessSettings) == ["map.path"]
 
 
 def test_every_exception_is_still_needed_and_all_files_are_read(record_property):

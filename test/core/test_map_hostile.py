@@ -14,6 +14,7 @@ import faiss
 import numpy as np
 import pytest
 from map_samples import DIMENSION, generation_of, make_map, rebind, rebind_raw, tree_hash, version_folder
+from naive_loaders import run_by_naive_loaders
 
 from vxp_ros.core.errors import MapError
 from vxp_ros.core.map_store import load_map, path_of_map, save_map
@@ -192,11 +193,15 @@ def test_files_too_large_for_the_map_are_not_read(town, record_property):
     record_property("refusal ms", round(1000 * seconds))
 
 
-def test_the_canaries_of_the_forged_files_work(tmp_path):
-    """Control: a loader that allows pickles runs the code."""
-    files = forged_files(tmp_path / "canary")
-    np.load(io.BytesIO(files["object array"][1]), allow_pickle=True)
-    assert (tmp_path / "canary").exists()
+def test_naive_loaders_run_the_forged_files(tmp_path, record_property):
+    """Control: how many of them would run."""
+    canary = tmp_path / "canary"
+    tricks = {name: data for name, (_, data) in forged_files(canary).items()}
+    for kind, chosen, least in (("files", tricks, 9), ("manifests", forged_manifests(canary), 4)):
+        run = run_by_naive_loaders(chosen, canary)
+        record_property(f"forged {kind} that naive loaders run", len(run))
+        record_property(f"by which, {kind}", run)
+        assert len(run) >= least
 
 
 def test_forging_without_a_fault_loads(town):
@@ -285,15 +290,23 @@ def test_hostile_names_have_no_effect(tmp_path, record_property):
     assert len(names) >= 100
 
 
-def test_the_name_harness_catches_a_naive_joiner(tmp_path):
-    root, outside = tmp_path / "a" / "b" / "maps", tmp_path / "outside"
-    root.mkdir(parents=True)
-    outside.mkdir()
-    before = tree_hash(tmp_path)
-    (root / f"{outside}/x").write_text("escaped")
-    (root / "../../../outside/y").write_text("escaped")
-    assert tree_hash(tmp_path) != before
-    assert len(list(outside.iterdir())) == 2
+def test_the_name_harness_catches_a_naive_joiner(tmp_path, record_property):
+    """The same names, joined to the root: so deep that what climbs stays in the test's folder."""
+    root = tmp_path.joinpath(*"abcdefgh", "maps")
+    outside = root.parent / "outside"
+    for folder in (root, outside, root.parent / "maps2"):
+        folder.mkdir(parents=True)
+    written = []
+    for name in hostile_names(outside):
+        try:
+            (root / name).write_text("escaped")
+            written.append((root / name).resolve())
+        except (OSError, ValueError):
+            continue
+    escaped = [path for path in written if not path.is_relative_to(root)]
+    record_property("names that a naive joiner wrote to", len(written))
+    record_property("of these outside the root", len(escaped))
+    assert len(escaped) > 10
 
 
 @pytest.mark.parametrize("name", ["town", "Town_2", "a", "-", "_", "0", "x" * 64, "con", "--help"])

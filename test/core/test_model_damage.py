@@ -85,4 +85,7 @@ def test_a_map_of_a_model_that_differs_in_one_number_is_refused(eye, tmp_path, c
         with pytest.raises(MapError, match=rf"was made by .*{eye[1]}.*loaded model is .*{model_id}"):
             load_map(town, dict.fromkeys(("camera", "lidar"), model_id))
     record_property("other models, all refused", len(others))
+    naive = [load_map(town, dict.fromkeys(("camera", "lidar"), each), allow_model_mismatch=True) for each in others]
+    record_property("of these loaded without the comparison, as the control", len(naive))
+    assert len(naive) == len(others)
     assert len(load_map(town, dict.fromkeys(("camera", "lidar"), eye[1]))) == 6
