@@ -24,6 +24,20 @@ def fill(disk: Path, free: int) -> Path:
     return filler
 
 
+@pytest.fixture
+def forgetful(monkeypatch) -> None:
+    """A naive engine: only the weights are in its checkpoint, as is common, not its optimiser."""
+
+    def load_weights_only(folder, trained, optimiser):
+        content = read_tensors(folder / checkpoint.CHECKPOINT) if (folder / checkpoint.CHECKPOINT).exists() else None
+        if content is None:
+            return None
+        trained.load_state_dict(content["network"])
+        return checkpoint.Progress(**content["progress"])
+
+    monkeypatch.setattr(engine, "load_checkpoint", load_weights_only)
+
+
 def weights_of(task) -> list[torch.Tensor]:
     return [tensor.detach().clone() for tensor in task.parameters()]
 
@@ -32,9 +46,9 @@ def same_run(folder: Path, other: Path, task, weights: list[torch.Tensor]) -> bo
     return log_of(folder) == log_of(other) and all(map(torch.equal, weights_of(task), weights))
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of TensorBoard's own thread
-def test_a_full_disk_ends_a_run_in_words_and_costs_no_step(make_disk, tmp_path, count, record_property):
-    disk, levels = make_disk(2), count(10, 40)
+def train_on_full_disks(disk: Path, tmp_path: Path, levels: int) -> tuple[int, int]:
+    """Train with ever more room, and again with enough. Returns how many runs the full disk ended, and how many ended
+    as the unbroken one."""
     weights = weights_of(run(tmp_path / "whole"))
     used = sum(file.stat().st_blocks * 512 for file in (tmp_path / "whole").rglob("*") if file.is_file())
     ended, same = 0, 0
@@ -48,11 +62,28 @@ def test_a_full_disk_ends_a_run_in_words_and_costs_no_step(make_disk, tmp_path, 
         filler.unlink()
         same += same_run(disk / "run", tmp_path / "whole", run(disk / "run"), weights)
         shutil.rmtree(disk / "run")
+    return ended, same
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of TensorBoard's own thread
+def test_a_full_disk_ends_a_run_in_words_and_costs_no_step(make_disk, tmp_path, count, record_property):
+    levels = count(10, 40)
+    ended, same = train_on_full_disks(make_disk(2), tmp_path, levels)
     record_property("fill levels", levels)
     record_property("runs that the full disk ended", ended)
     record_property("went on to the same losses and weights", same)
     assert same == levels
     assert levels / 3 < ended < levels
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_full_disk_harness_catches_the_forgetful_engine(make_disk, tmp_path, forgetful, count, record_property):
+    levels = count(10, 40)
+    ended, same = train_on_full_disks(make_disk(2), tmp_path, levels)
+    record_property("fill levels", levels)
+    record_property("runs that the full disk ended", ended)
+    record_property("the same losses and weights by the naive engine", same)
+    assert same < levels
 
 
 def steps_of_a_run(folder: Path, monkeypatch, fail_at: int = -1) -> int:
@@ -91,18 +122,8 @@ def test_any_failing_call_costs_no_step(tmp_path, monkeypatch, count, record_pro
     assert same == len(calls)
 
 
-def test_the_harness_catches_an_engine_that_forgets_its_optimiser(tmp_path, monkeypatch, record_property):
-    """Naive: only the weights are in the checkpoint, as is common."""
-
-    def load_weights_only(folder, trained, optimiser):
-        content = read_tensors(folder / checkpoint.CHECKPOINT) if (folder / checkpoint.CHECKPOINT).exists() else None
-        if content is None:
-            return None
-        trained.load_state_dict(content["network"])
-        return checkpoint.Progress(**content["progress"])
-
+def test_the_harness_catches_an_engine_that_forgets_its_optimiser(tmp_path, monkeypatch, forgetful, record_property):
     total = steps_of_a_run(tmp_path / "count", monkeypatch)
-    monkeypatch.setattr(engine, "load_checkpoint", load_weights_only)
     calls = range(0, total, 8)
     same = resumed_after_failing_calls(tmp_path, monkeypatch, calls)
     record_property("failing calls", len(calls))
