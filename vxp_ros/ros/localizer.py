@@ -64,6 +64,11 @@ class Localizer(SensorNode):
             self.answers.publish_map(self.place_map, self.settings)
         self.publish_status("waiting for the first frame")
 
+    def close(self) -> None:
+        if self.verifier is not None:
+            self.verifier.abort()  # the worker may wait for it
+        super().close()
+
     def finish(self) -> None:
         self.verifier.close()
         if self.verifier.errors:

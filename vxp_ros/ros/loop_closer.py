@@ -80,6 +80,10 @@ class LoopCloser(Mapper):
             self.counts, self.last_closure = Counter(), 0.0
             self._lacks_cloud, self._problem = False, ""
 
+    def begin(self) -> None:
+        super().begin()
+        self.markers.publish(closures_marker(self.published.values(), self.place_map, self.pose_frames))
+
     def apply(self, settings: LoopCloserSettings) -> None:
         super().apply(settings)
         if self.finder is not None:

@@ -43,7 +43,7 @@ class Mapper(SensorNode):
         self.drive = 0
         self.unsaved = 0
         self.is_kept = False  # the map as it is now lies under the name keyframe.save_as
-        self.written: set[str] = set()  # names of maps that this process saved
+        self.written: set[str] = set()  # names that this drive's map was saved under
         self.pose_problem = ""
         super().__init__(name, settings_class, **options)
         self.keyframes = self.create_lifecycle_publisher(
@@ -58,17 +58,19 @@ class Mapper(SensorNode):
         settings = self.settings
         if settings.keyframe.save_as:
             require_writable(path_of_map(settings.map.root, settings.keyframe.save_as).parent)  # told before the drive
-            self._name_at_the_end()
         if settings.keyframe.pose == "tf" and not self.transforms.has_tf:
             raise ValueError("keyframe.pose is tf, but tf2_ros is not installed here: use odom")
         self.recognizer = PlaceRecognizer(self.encoder)
         self.start_map()
+        if settings.keyframe.save_as:
+            self._name_at_the_end()
         self.get_logger().info(f"mapping with model {self.encoder.model_id} on {self.encoder.device}")
 
     def start_map(self) -> None:
         models = dict.fromkeys(self.encoder.modalities, self.encoder.model_id)
         self.place_map = PlaceMap(models, self.pose_frames.map, self.pose_frames.base)
         self.last_pose, self.unsaved, self.is_kept, self.drive = None, 0, False, 0
+        self.written = set()
 
     @property
     def pose_frames(self) -> FrameSettings:
@@ -82,23 +84,24 @@ class Mapper(SensorNode):
         if not self.settings.keyframe.save_as or self._is_kept() or not len(self.place_map):
             return
         problem = None
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             try:
-                name = self._name_at_the_end()
+                name = self._name_at_the_end(is_taken=attempt > 0)
                 self.save(name, overwrite=name in self.written)
                 return
-            except VxpError as this_one:  # perhaps another node took the name meanwhile
+            except VxpError as this_one:  # perhaps another node is saving under this name
                 problem = this_one
         self.failure = printable(f"the map was not saved: {problem}")
         self.get_logger().error(self.failure)
 
-    def _name_at_the_end(self) -> str:
-        """keyframe.save_as, or another name where a map has it that this process did not save: a node that was killed
-        and started again would replace a whole drive by its end. Raises MapError."""
+    def _name_at_the_end(self, is_taken: bool = False) -> str:
+        """keyframe.save_as, or another name where it is taken by a map that is not of this drive: a node that was
+        killed and started again would replace a whole drive by its end. Raises MapError."""
         root, name = self.settings.map.root, self.settings.keyframe.save_as
-        free = name if name in self.written else map_folder.free_name(path_of_map(root, name).parent, name)
+        wanted = f"{name[:58]}-2" if is_taken else name
+        free = name if name in self.written else map_folder.free_name(path_of_map(root, name).parent, wanted)
         if free != name:
-            self.get_logger().warning(f"there is a map {name} in {root} already: this drive is saved as {free}")
+            self.get_logger().warning(f"the name {name} in {root} is taken: this drive is saved as {free}")
         return free
 
     def _is_kept(self) -> bool:

@@ -84,7 +84,7 @@ class SensorInput:
         self._rate, self._travel = RateGate(), TravelGate()
         self._newest_odom_ns = 0
         self._held: Bundle | None = None
-        self._limiter = LogLimiter()
+        self._limiter, self._once_a_minute = LogLimiter(), LogLimiter(60.0)
         self._clock = node.get_clock()  # the jump handle is only good while its clock lives
         self._jump_handle = None
 
@@ -188,9 +188,9 @@ class SensorInput:
     def _check_child(self, frame: str) -> None:
         """Of LiDAR odometry it is often the LiDAR: then all poses are off by where that sits."""
         if frame and self.base_frame and frame != self.base_frame:
-            self._tell(
-                "odom_frame", f"odometry is that of {frame}, but frames.base is {self.base_frame}: set one of them"
-            )
+            text = f"odometry is that of {frame}, but frames.base is {self.base_frame}: set one of them"
+            if text := self._once_a_minute.text(frame, text):
+                logger.warning(text)
 
     def _plausible_stamp(self, data: bytes) -> int:
         """The stamp, if it can be true; one from the future would make everything after it look late."""

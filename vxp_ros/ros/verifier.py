@@ -95,10 +95,14 @@ class Verifier:
             time.sleep(0.01)
 
     def close(self) -> None:
-        """End process and thread; a registration under way ends at once, as one that hangs would take half a minute."""
+        """End process and thread."""
+        self.abort()
+        self._worker.stop()
+
+    def abort(self) -> None:
+        """End the process, and with it a registration under way: one that hangs would take half a minute."""
         self._is_closing = True
         self._process.close()
-        self._worker.stop()
 
     @property
     def errors(self) -> list[BaseException]:

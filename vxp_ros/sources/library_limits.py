@@ -3,7 +3,8 @@
 import stat
 from pathlib import Path
 
-from rosbags.rosbag2 import reader, storage_mcap
+from backports import zstd
+from rosbags.rosbag2 import reader, storage_mcap, storage_sqlite3
 from rosbags.rosbag2.metadata import parse_qos
 
 from ..core.errors import SourceError
@@ -13,6 +14,7 @@ from .bag_folder import METADATA
 from .salvage import decompress
 
 MAX_METADATA = 4 << 20  # bytes of a metadata.yaml
+MAX_MESSAGE = 1 << 28  # bytes of one that was compressed by itself
 MAX_EVENTS, MAX_DEPTH = 40_000, 20  # of its keys, values and brackets; a bag of a thousand files has 15,000
 
 
@@ -41,6 +43,20 @@ def limited_qos(profiles: list | str) -> list:
     return parse_qos(profiles)
 
 
+class LimitedZstd:
+    """What the library's reader uses of the module, for bags whose messages are compressed one by one."""
+
+    open = staticmethod(zstd.open)
+
+    @staticmethod
+    def decompress(packed: bytes) -> bytes:
+        data = zstd.ZstdDecompressor().decompress(packed, max_length=MAX_MESSAGE + 1)
+        if len(data) > MAX_MESSAGE:
+            raise ValueError("a message grows too large")
+        return data
+
+
 for name in ("zstd", "lz4"):  # the library's own make as much as a chunk holds, whatever it declares
     storage_mcap.DECOMPRESSORS[name] = lambda packed, size, kind=name: decompress(packed, kind, size)
-storage_mcap.parse_qos = reader.parse_qos = limited_qos
+storage_mcap.parse_qos = storage_sqlite3.parse_qos = reader.parse_qos = limited_qos
+reader.zstd = LimitedZstd

@@ -22,8 +22,8 @@ MAGIC = b"\x89MCAP0\r\n"
 SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
 # A recorder's chunks hold about 1 MB, or one large message: a longer one is a damaged length or a bomb.
 MAX_CHUNK = 1 << 28
-# An image of one colour shrinks ten thousand times, but not in chunks as large as these.
-SMALL_CHUNK, MAX_RATIO = 1 << 24, 1000
+# An image of one colour shrinks ten thousand times; larger ones than these are none.
+SMALL_CHUNK, MAX_RATIO = 1 << 26, 1000
 # sqlite3: how many rows in a row may be missing before the table counts as finished; its own count may be damaged.
 MAX_FAILURES = 200
 ROW_QUERY = "SELECT topic_id, timestamp, data FROM messages WHERE id = ?"
