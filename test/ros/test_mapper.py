@@ -156,6 +156,17 @@ def test_the_end_of_a_drive_never_replaces_the_map_of_another(robot, mapper, tmp
     assert len(load_map(tmp_path / "maps" / "trip")) == 2
 
 
+def test_a_drive_that_was_saved_and_cleared_stays(robot, mapper, tmp_path):
+    spinning = mapper(keyframe__save_as="trip")
+    drive(robot, spinning, [(0, 0.0), (1, 2.0)])
+    assert robot.call(SaveMap, "/vxp_mapper/save_map", SaveMap.Request(name="trip")).success
+    assert robot.call(Trigger, "/vxp_mapper/clear").success
+    drive(robot, spinning, [(2, 30.0)])
+    spinning.do(spinning.node.trigger_deactivate)
+    spinning.do(spinning.node.trigger_cleanup)
+    assert [len(load_map(tmp_path / "maps" / name)) for name in ("trip", "trip-2")] == [2, 1]
+
+
 def test_odometry_that_begins_anew_begins_another_drive_and_everybody_hears_it(robot, mapper, caplog):
     spinning = mapper()
     drive(robot, spinning, [(0, 500.0), (1, 502.0)])
