@@ -415,4 +415,5 @@ def test_a_node_that_ends_while_it_verifies_accounts_for_the_frame(robot, start,
     bundles = node.sensors.bundles
     spinning.do(node.close)
     account = bundles.snapshot()
-    assert (account["received"], account["in_flight"], account["dropped"]) == (1, 0, {"inactive": 1})
+    assert (account["received"], account["in_flight"]) == (1, 0)
+    assert account["processed"] + sum(account["dropped"].values()) == 1  # told without verification, or too late to tell
