@@ -281,7 +281,7 @@ def test_a_folder_without_write_permission(town, tmp_path):
 def test_a_map_that_may_not_be_read(town, tmp_path):
     tmp_path.chmod(0o755)
     (version_folder(town) / "clouds.npy").chmod(0)
-    with without_privileges(), pytest.raises(MapError, match="clouds.npy cannot be read: Permission denied"):
+    with without_privileges(), pytest.raises(MapError, match=r"clouds\.npy cannot be read: Permission denied"):
         load_map(town)
 
 

@@ -416,4 +416,4 @@ def test_a_node_that_ends_while_it_verifies_accounts_for_the_frame(robot, start,
     spinning.do(node.close)
     account = bundles.snapshot()
     assert (account["received"], account["in_flight"]) == (1, 0)
-    assert account["processed"] + sum(account["dropped"].values()) == 1  # told without verification, or too late to tell
+    assert account["processed"] + sum(account["dropped"].values()) == 1  # told, or too late
