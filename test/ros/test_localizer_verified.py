@@ -182,7 +182,7 @@ def test_other_frames_do_not_wait_and_each_is_answered_once(robot, start, clouds
     others = [answer for answer in candidates if answer.status == OK]
     assert len(tried) == 1 and len(tried) + len(others) == len(candidates)
     asked = [answer.message.rpartition("not verified: ")[2] for answer in others]
-    assert asked.count("another one is being verified") > 1
+    assert asked.count("another one is being verified") > 1 < heard.index(stamp_of(tried[0]))  # they overtook it
     assert {"another one is being verified", "verify.max_rate"} == set(asked)
     assert_accounted(robot, spinning.node)
 
@@ -415,5 +415,4 @@ def test_a_node_that_ends_while_it_verifies_accounts_for_the_frame(robot, start,
     bundles = node.sensors.bundles
     spinning.do(node.close)
     account = bundles.snapshot()
-    assert (account["received"], account["in_flight"]) == (1, 0)
-    assert account["processed"] + sum(account["dropped"].values()) == 1  # told, or too late
+    assert (account["received"], account["in_flight"], account["dropped"]) == (1, 0, {"inactive": 1})

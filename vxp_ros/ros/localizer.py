@@ -173,7 +173,8 @@ class Localizer(SensorNode):
 
     def _publish_verified(self, query: Query) -> None:
         """On the verifier's thread."""
-        self.count(self._publish(query) if self.state == "active" else "inactive")
+        is_wanted = self.state == "active" and not self.verifier.is_closing
+        self.count(self._publish(query) if is_wanted else "inactive")
 
     def publish_status(self, reason: str) -> None:
         has_map = self.place_map is not None

@@ -48,7 +48,7 @@ class Verifier:
         self._publish = publish
         self._process = RegistrationProcess(RegistrationSettings())
         self._rate = RateGate()
-        self._is_busy = self._is_closing = False
+        self._is_busy = self.is_closing = False
         self._limiter = LogLimiter()
         self._worker = NewestWorker(self._handle, on_drop)
         self._settings = VerifySettings()
@@ -84,7 +84,7 @@ class Verifier:
             cloud = small_cloud(query.frame, THINNING)
             answer = verify(query.answer, cloud, query.place_map, settings, self._process.register)
         except ModelError as problem:
-            if not self._is_closing:
+            if not self.is_closing:
                 self._count(problem)
             answer = unverified(query.answer, "the registration failed")
         return replace(query, answer=answer)
@@ -101,7 +101,7 @@ class Verifier:
 
     def abort(self) -> None:
         """End the process, and with it a registration under way: one that hangs would take half a minute."""
-        self._is_closing = True
+        self.is_closing = True
         self._process.close()
 
     @property
