@@ -9,6 +9,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from ..core.encoder import Encoder
 from ..core.errors import VxpError, printable
+from ..core.memory import give_back_freed_memory
 from .diagnostics import Diagnostics, stale
 from .framing import FrameMaker
 from .jobs import Jobs
@@ -170,6 +171,7 @@ class SensorNode(LifecycleNode, ABC):
         if self.transforms is not None:
             self.transforms.close()
         self.encoder = self.sensors = self.transforms = self.frame_maker = self.worker = None
+        give_back_freed_memory()
 
     # Work
 
