@@ -11,6 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 FULL_TIMEOUT_S = 10 * 3600  # of each test; the longest soak takes eight hours
@@ -55,6 +56,36 @@ def make_disk(tmp_path):
     yield make
     if os.path.ismount(folder):
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def scattered_memory():
+    """scattered_memory(): 200 MB taken and freed again, but for a small block here and there; see ScatteredMemory."""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("another C library than glibc")
+    return ScatteredMemory
+
+
+class ScatteredMemory:
+    """What the C library keeps of freed memory: taken_mb, and how much of that the process has by now given back."""
+
+    def __init__(self, blocks: int = 2_000):
+        before = rss_mb()
+        large, self._small = [], []
+        for i in range(blocks):
+            large.append(bytes([i % 256]) * 100_000)  # smaller than what glibc maps, and unmaps, one by one
+            self._small.append(bytes([i % 256]) * 1_000)  # larger than what Python's own allocator takes
+        del large
+        self._start_mb = rss_mb()
+        self.taken_mb = self._start_mb - before
+
+    @property
+    def given_back_mb(self) -> float:
+        return self._start_mb - rss_mb()
+
+
+def rss_mb() -> float:
+    return psutil.Process().memory_info().rss / 1e6
 
 
 class Results:
