@@ -4,7 +4,8 @@
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, PoseGraphSettings, walk
+from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, PoseGraphSettings
+from vxp_ros.core.settings import walk
 
 PAGE = Path(__file__).parents[1] / "docs" / "parameters.md"
 HEAD = """# Parameters

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, PoseGraphSettings, setting, walk
+from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, PoseGraphSettings
+from vxp_ros.core.settings import setting, walk
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("vxp_ros", "vxp_training", "launch", "scripts")

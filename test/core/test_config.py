@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vxp_ros.core.config import LocalizerSettings, MapperSettings, build, problem_with, walk
+from vxp_ros.core.config import LocalizerSettings, MapperSettings
+from vxp_ros.core.settings import build, problem_with, walk
 
 LOCALIZER = {path: (kind, default, metadata) for path, kind, default, metadata in walk(LocalizerSettings)}
 

@@ -5,11 +5,11 @@ from dataclasses import asdict
 import pytest
 import yaml
 
-from vxp_ros.core.config import walk
 from vxp_ros.core.errors import ModelError
 from vxp_ros.core.model_store import find_recipe
 from vxp_ros.core.models import build_model
 from vxp_ros.core.models.recipe import PaperCompat, Recipe, dump_recipe, parse_recipe, read_recipe
+from vxp_ros.core.settings import walk
 
 
 def test_defaults_are_the_papers():

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, walk
+from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings
+from vxp_ros.core.settings import walk
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT / "vxp_ros" / "ros" / "launching.py"

@@ -12,7 +12,8 @@ rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
-from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, PoseGraphSettings, walk  # noqa: E402
+from vxp_ros.core.config import LocalizerSettings, LoopCloserSettings, MapperSettings, PoseGraphSettings  # noqa: E402
+from vxp_ros.core.settings import walk  # noqa: E402
 from vxp_ros.ros.parameters import current, declare, watch  # noqa: E402
 
 pytestmark = pytest.mark.ros

@@ -15,7 +15,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ..core.config import build, problem_with, walk
+from ..core.settings import build, problem_with, walk
 
 EMPTY_LISTS = {float: ParameterType.PARAMETER_DOUBLE_ARRAY, str: ParameterType.PARAMETER_STRING_ARRAY}
 # Parameters that rclpy declares by itself on every node.

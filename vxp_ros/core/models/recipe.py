@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from ..config import from_nested, setting, walk
 from ..errors import ModelError
+from ..settings import from_nested, setting, walk
 from ..yaml_file import read_yaml
 
 SPARSE_LAYERS = 9
