@@ -144,3 +144,28 @@ def start(robot, model, map_root):
         errors += spinning.node.worker.errors if spinning.node.worker else []
         spinning.close()
     assert errors == []
+
+
+@pytest.fixture(scope="session")
+def clouds():
+    from verified_rig import make_clouds
+
+    return make_clouds()
+
+
+@pytest.fixture(scope="session")
+def scan_root(tmp_path_factory, model, clouds) -> Path:
+    from verified_rig import make_scan_root
+
+    return make_scan_root(tmp_path_factory.mktemp("scans"), model, clouds)
+
+
+@pytest.fixture
+def start_verifying(start, scan_root):
+    """As `start`, with verification."""
+
+    def start_verifying(**parameters):
+        given = {"verify__enable": True, "verify__max_rate": 0.0, "match__query": "lidar", "map__root": str(scan_root)}
+        return start(**{**given, **parameters})
+
+    return start_verifying
