@@ -57,7 +57,7 @@ class VectorIndex:
         return faiss.serialize_index(self._flat).tobytes()
 
     @classmethod
-    def from_bytes(cls, data: bytes, dimension: int, count: int) -> "VectorIndex":
+    def from_bytes(cls, data: bytes | memoryview, dimension: int, count: int) -> "VectorIndex":
         """The inverse of `to_bytes`, for bytes whose hash has been checked (FAISS has no checksum of its own).
 
         Raises MapError when FAISS cannot read them, or they hold another index than announced.
@@ -78,9 +78,9 @@ class VectorIndex:
         return vectors
 
 
-def _parse(data: bytes):
+def _parse(data: bytes | memoryview):
     if data[:4] != FLAT_L2:
-        raise MapError(f"an index of kind {data[:4]!r} instead of a flat L2 index")
+        raise MapError(f"an index of kind {bytes(data[:4])!r} instead of a flat L2 index")
     faiss.set_deserialization_vector_byte_limit(len(data))
     faiss.set_deserialization_loop_limit(LOOP_LIMIT)
     try:

@@ -16,12 +16,12 @@ from .datatypes import MODALITIES, Modality, Place
 from .errors import MapError
 from .geometry import is_rigid
 from .index import VectorIndex
-from .map_manifest import Manifest, index_file
+from .map_manifest import Data, Manifest, index_file
 
 NO_POSE = np.full((4, 4), np.nan)
 NO_CLOUD = np.zeros((0, 3), dtype=np.float32)
 HEADER_BYTES = 128  # of each .npy file
-Buffers = tuple[bytes | memoryview, ...]
+Buffers = tuple[Data, ...]
 
 
 def dimensions_of(places: Sequence[Place]) -> dict[Modality, int]:
@@ -55,7 +55,7 @@ def to_files(places: Sequence[Place], dimensions: dict[Modality, int]) -> dict[s
     return files
 
 
-def from_files(manifest: Manifest, files: dict[str, bytes]) -> tuple[list[Place], dict[Modality, VectorIndex]]:
+def from_files(manifest: Manifest, files: dict[str, Data]) -> tuple[list[Place], dict[Modality, VectorIndex]]:
     """The places, and the index of each modality. Raises MapError when the bytes do not say what format 1 asks for.
 
     The arrays of the places are read-only views of the files' bytes.
@@ -83,14 +83,14 @@ def from_files(manifest: Manifest, files: dict[str, bytes]) -> tuple[list[Place]
             T_odom_base=odometry[i] if has_odometry[i] else None,
             drive=int(drives[i]),
             cloud=clouds[slice(*cloud_ranges[i])] if cloud_ranges[i][0] < cloud_ranges[i][1] else None,
-            thumbnail=files["thumbnails.bin"][slice(*thumbnail_ranges[i])],
+            thumbnail=bytes(files["thumbnails.bin"][slice(*thumbnail_ranges[i])]),
         )
         for i in range(n)
     ]
     return places, indexes
 
 
-def descriptors_of(manifest: Manifest, files: dict[str, bytes]) -> tuple[list[dict], dict[Modality, VectorIndex]]:
+def descriptors_of(manifest: Manifest, files: dict[str, Data]) -> tuple[list[dict], dict[Modality, VectorIndex]]:
     """Per place its descriptors, and per modality the index over them. Raises MapError when they do not fit."""
     descriptors: list[dict[Modality, np.ndarray]] = [{} for _ in range(manifest.places)]
     indexes = {}
@@ -109,7 +109,7 @@ def descriptors_of(manifest: Manifest, files: dict[str, bytes]) -> tuple[list[di
     return descriptors, indexes
 
 
-def index_over(vectors: np.ndarray, data: bytes | None, modality: Modality) -> VectorIndex:
+def index_over(vectors: np.ndarray, data: Data | None, modality: Modality) -> VectorIndex:
     """The index of these bytes, or a new one when the map brings none. Raises MapError when they do not fit."""
     if data is None:
         return make_index(vectors)
@@ -134,7 +134,7 @@ def offsets_of(parts: Iterable[np.ndarray | bytes]) -> np.ndarray:
     return np.cumsum([0, *map(len, parts)], dtype=np.int64)
 
 
-def ranges(files: dict[str, bytes], name: str, places: int, end: int) -> np.ndarray:
+def ranges(files: dict[str, Data], name: str, places: int, end: int) -> np.ndarray:
     """[N, 2] start and end of each place's part. Raises MapError unless the parts cover 0 to `end` in order."""
     offsets = column(files, name, np.int64, (places + 1,))
     if offsets[0] != 0 or offsets[-1] != end or (offsets[1:] < offsets[:-1]).any():
@@ -156,7 +156,7 @@ def npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
     return b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + text.ljust(length - 1).encode() + b"\n"
 
 
-def column(files: dict[str, bytes], name: str, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
+def column(files: dict[str, Data], name: str, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
     """The array of NAME.npy, a read-only view of its bytes. `shape` may start with None for any length.
 
     Raises MapError unless the file is exactly what format 1 writes for that type and shape. Headers are compared, not
@@ -166,6 +166,6 @@ def column(files: dict[str, bytes], name: str, dtype: type, shape: tuple[int | N
     row_bytes = dtype.itemsize * math.prod(shape[1:])
     shape = (max(0, len(data) - HEADER_BYTES) // row_bytes if shape[0] is None else shape[0], *shape[1:])
     if data[:HEADER_BYTES] != npy_header(dtype, shape) or len(data) != HEADER_BYTES + shape[0] * row_bytes:
-        found = data[10:HEADER_BYTES].decode("latin1").strip()
+        found = bytes(data[10:HEADER_BYTES]).decode("latin1").strip()
         raise MapError(f"{name}.npy is no {dtype} array of shape {shape}; its {len(data)} bytes begin with {found!r}")
     return np.frombuffer(data, dtype=dtype, offset=HEADER_BYTES).reshape(shape)

@@ -7,13 +7,15 @@ from the outside in: manifest hash, manifest, set of files, sizes, file hashes; 
 import hashlib
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .datatypes import MODALITIES
 from .errors import MapError
-from .plain_file import read_plain_file
+from .plain_file import read_large_file, read_plain_file
 
+Data = bytes | memoryview
 FORMAT = 1
 NAME = "manifest.json"
 SIZE_LIMIT = 1 << 20  # bytes of a manifest; ours are about 3 kB
@@ -72,7 +74,7 @@ def digest_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:DIGEST_DIGITS]
 
 
-def read_folder(folder: Path, digest: str) -> tuple[Manifest, dict[str, bytes]]:
+def read_folder(folder: Path, digest: str) -> tuple[Manifest, dict[str, Data]]:
     """Read a version folder whose manifest hash starts with `digest`; no parser sees a byte before its hash is right.
 
     Returns the manifest and the verified bytes of each file. Raises MapError with the first fault, FileNotFoundError
@@ -83,7 +85,8 @@ def read_folder(folder: Path, digest: str) -> tuple[Manifest, dict[str, bytes]]:
         raise MapError(f"{folder} has no {NAME}: it is no complete map")
     if found[NAME] > SIZE_LIMIT:
         raise MapError(f"{folder / NAME} has {found[NAME]} bytes, more than a manifest may have ({SIZE_LIMIT})")
-    data = _read_file(folder / NAME, SIZE_LIMIT)
+    with _told(folder / NAME):
+        data = read_plain_file(folder / NAME, SIZE_LIMIT, follow=False)
     if digest_of(data) != digest:
         raise MapError(f"{folder / NAME} is damaged or changed: its hash is {digest_of(data)}, expected {digest}")
     manifest = parse_manifest(data, str(folder / NAME))
@@ -179,17 +182,20 @@ def _is_file_entry(value) -> bool:
     return type(value["bytes"]) is int and value["bytes"] >= 0 and isinstance(value["sha256"], str)
 
 
-def _read_verified(path: Path, entry: dict) -> bytes:
-    data = _read_file(path, entry["bytes"])
+def _read_verified(path: Path, entry: dict) -> Data:
+    with _told(path):
+        data = read_large_file(path, entry["bytes"])
     digest = hashlib.sha256(data).hexdigest()
     if digest != entry["sha256"]:
         raise MapError(f"{path} is damaged or changed: its sha256 is {digest[:12]}…, expected {entry['sha256'][:12]}…")
     return data
 
 
-def _read_file(path: Path, limit: int) -> bytes:
+@contextmanager
+def _told(path: Path):
+    """What the disk says, as a MapError."""
     try:
-        return read_plain_file(path, limit, follow=False)
+        yield
     except FileNotFoundError:  # the reader starts again: see read_folder
         raise
     except OSError as problem:

@@ -1,9 +1,13 @@
 """Files of strangers, read whole: never a pipe or a device, which have no end, and never more than was agreed."""
 
 import errno
+import mmap
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
+
+LARGE_BYTES = 1 << 20  # from here on, memory of its own
 
 
 def read_plain_file(path: Path, limit: int, follow: bool = True) -> bytes:
@@ -11,14 +15,43 @@ def read_plain_file(path: Path, limit: int, follow: bool = True) -> bytes:
 
     Raises OSError whose strerror is the reason.
     """
+    with open_plain_file(path, limit, follow) as file:
+        return read_to_end(file, path, limit)
+
+
+def read_large_file(path: Path, size: int) -> bytes | memoryview:
+    """As read_plain_file, for a file of just `size` bytes that is no link; many bytes come in memory of their own.
+
+    That goes back to the computer with its last reader. On the heap, pieces of it would stay with the process: a node
+    that loads a map again and again grew by 13 MB in an hour.
+    """
+    with open_plain_file(path, size, follow=False) as file:
+        if size < LARGE_BYTES:
+            return read_to_end(file, path, size)
+        memory = memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        if file.readinto(memory) < size or file.read(1):
+            raise OSError(errno.EIO, f"it has not the {size} bytes of a moment ago", str(path))
+        return memory.toreadonly()
+
+
+def open_plain_file(path: Path, limit: int, follow: bool) -> BufferedReader:
     no_link = 0 if follow else os.O_NOFOLLOW
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | no_link)  # a pipe would wait for a writer
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file", str(path))
-        if status.st_size <= limit:
-            data = file.read(limit + 1)  # it may have grown
-            if len(data) <= limit:
-                return data
-        raise OSError(errno.EFBIG, f"it has more than {limit} bytes", str(path))
+    file = open(descriptor, "rb")  # noqa: SIM115 - the caller closes it
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
+        file.close()
+        is_plain = stat.S_ISREG(status.st_mode)
+        raise too_large(path, limit) if is_plain else OSError(errno.EINVAL, "it is no plain file", str(path))
+    return file
+
+
+def read_to_end(file: BufferedReader, path: Path, limit: int) -> bytes:
+    data = file.read(limit + 1)  # it may have grown
+    if len(data) > limit:
+        raise too_large(path, limit)
+    return data
+
+
+def too_large(path: Path, limit: int) -> OSError:
+    return OSError(errno.EFBIG, f"it has more than {limit} bytes", str(path))

@@ -11,7 +11,6 @@ from ..core.datatypes import Frame, Modality, Recognition, Status
 from ..core.errors import BadInput
 from ..core.geometry import seen_from_now
 from ..core.map_store import load_map
-from ..core.memory import give_back_freed_memory
 from ..core.place_map import PlaceMap
 from ..core.recognizer import PlaceRecognizer
 from ..core.stopwatch import Stopwatch
@@ -89,7 +88,6 @@ class Localizer(SensorNode):
         self.actuator.reset()
         self.answers.publish_map(place_map, self.settings)
         self.publish_status(f"{describe(place_map)} loaded")
-        give_back_freed_memory()
 
     def start_anew(self) -> None:
         self.verifier.wait()

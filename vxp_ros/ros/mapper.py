@@ -16,7 +16,6 @@ from ..core.datatypes import Frame, Place
 from ..core.errors import BadInput, MapError, VxpError, printable
 from ..core.keyframes import is_keyframe
 from ..core.map_store import SavedMap, path_of_map, save_map
-from ..core.memory import give_back_freed_memory
 from ..core.place_map import PlaceMap
 from ..core.recognizer import PlaceRecognizer
 from ..core.stopwatch import Stopwatch
@@ -188,7 +187,6 @@ class Mapper(SensorNode):
         def job() -> None:
             forgotten = len(self.place_map)
             self.start_map()
-            give_back_freed_memory()
             response.success, response.message = True, f"{forgotten} places forgotten; the saved maps stay"
 
         return await self.jobs.run(self.worker, job, response)
