@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from vxp_ros.core.json_file import plain
 from vxp_ros.core.memory import give_back_freed_memory
 
 FULL_TIMEOUT_S = 10 * 3600  # of each test; the longest soak takes eight hours
@@ -126,7 +127,8 @@ class Results:
 def as_json(content: dict, tests: dict[str, dict]) -> str:
     """One line for each fact and for each test, so that a difference shows what has changed."""
     head = json.dumps(content, indent=1)[:-2]  # without its closing brace
-    lines = [f"  {json.dumps(name)}: {json.dumps(entry, default=str)}" for name, entry in tests.items()]
+    entries = {name: json.dumps(plain(entry), default=str, allow_nan=False) for name, entry in tests.items()}
+    lines = [f"  {json.dumps(name)}: {entry}" for name, entry in entries.items()]
     return head + ',\n "tests": {\n' + ",\n".join(lines) + "\n }\n}\n"
 
 

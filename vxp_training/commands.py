@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     from .datasets.town.store.master import Recording
     from .datasets.town.store.task import Task
 
+
+def writable(context: typer.Context, path: Path | None) -> Path | None:
+    """Say before minutes of work, not after them, that the file of --json cannot be written. Raises OSError."""
+    if path is not None and not context.resilient_parsing:
+        json_files.check_writable(path)
+    return path
+
+
 town_app = typer.Typer()
-JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the result to this file.")]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Also write the result to this file.", callback=writable)
+]
 # A layout's own density of frames, where the user asks for none.
 DEFAULT_SPACING_M = {"kitti": 2.0}
 DEFAULT_RATE_HZ = {"bag": 10.0, "nuscenes": 2.0}
@@ -77,8 +87,6 @@ def town(
     spacing, rate = frame_density(layout, spacing, rate)
     drive = Task(choose_split(split, seed), "", rig, spacing, rate, length, route=route, has_blur=blur)
     tasks = [replace(drive, day=day) for day in check_days(split_list(days))]
-    if json_file is not None:
-        json_files.check_writable(json_file)
     report = make_town(tasks, layout, out.expanduser(), limit, processes, cache, compressed, odometry, overwrite)
     if json_file is not None:
         json_files.write_json(json_file, report)

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from .protocols.run import Results
     from .protocols.trial import Compat, Trial
 
+
+def made(context: typer.Context, folder: Path | None) -> Path | None:
+    """Make the folder now: that it cannot be made is said before minutes of work, not after them. Raises OSError."""
+    if folder is not None and not context.resilient_parsing:
+        folder = folder.expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 eval_app = typer.Typer(no_args_is_help=True)
 
 ModelOption = Annotated[str, typer.Option("--model", help="Model folder, or the name of a shipped one.")]
@@ -25,7 +34,7 @@ DataOption = Annotated[Path, typer.Option("--data", metavar="DIR", help="What vx
 RootOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the data has moved to since.",
                                                  show_default=False)]  # fmt: skip
 OutOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for report.json, the plot and examples of "
-                                                "hits and misses.", show_default=False)]  # fmt: skip
+                                                "hits and misses.", show_default=False, callback=made)]  # fmt: skip
 LimitOption = Annotated[int | None, typer.Option(min=1, help="At most so many queries per trial.", show_default="all")]
 DeviceOption = Annotated[str, typer.Option(help="auto (CUDA when there is one), cpu, cuda or cuda:N.")]
 CacheOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where descriptors are kept and found again.",
@@ -211,13 +220,12 @@ def write_report(
     if json_file is not None:
         json_files.write_json(json_file, report)
     if out is not None:
-        write_folder(out.expanduser(), name, report, frames, results)
+        write_folder(out, name, report, frames, results)
 
 
 def write_folder(out: Path, name: str, report: dict, frames: "Frames", results: "Results") -> None:
     from .eval_report import draw_plot, draw_sheets
 
-    out.mkdir(parents=True, exist_ok=True)
     json_files.write_json(out / "report.json", report)
     draw_plot(out / "curves.png", name, report)
     draw_sheets(out, frames, results)

@@ -10,7 +10,7 @@ import typer
 from vxp_ros.core import json_file as json_files
 from vxp_ros.core.errors import SourceError
 
-from .commands import Bars, JsonOption, split_list
+from .commands import Bars, JsonOption, split_list, writable
 
 if TYPE_CHECKING:
     from .loop_drives import LoopDrive
@@ -22,7 +22,8 @@ TownCacheOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where
                                                       show_default="~/.cache/vxp/town")]  # fmt: skip
 ModelOption = Annotated[str, typer.Option("--model", help="Model folder, or the name of a shipped one.")]
 CurvesOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the result to this file, "
-                                                   "and draw precision against recall beside it.")]  # fmt: skip
+                                                   "and draw precision against recall beside it.",
+                                                   callback=writable)]  # fmt: skip
 DeviceOption = Annotated[str, typer.Option(help="auto (CUDA when there is one), cpu, cuda or cuda:N.")]
 
 
@@ -32,7 +33,7 @@ def loops(
     json_file: CurvesOption = None,
 ) -> None:  # fmt: skip
     """Each drive in its own past: candidates, and the closures that the loop closer would publish. 5 m."""
-    towns = check_question(splits, day, json_file, spacing=spacing)
+    towns = check_question(splits, day, spacing=spacing)
     if json_file is not None:
         import matplotlib  # noqa: F401  before the work
     from .loop_drives import Memory
@@ -60,7 +61,7 @@ def slam(
 
     Also with half of the closures replaced by random poses.
     """
-    towns = check_question(splits, day, json_file, spacing=spacing, drift=drift)
+    towns = check_question(splits, day, spacing=spacing, drift=drift)
     from vxp_ros.core.pose_graph import load_gtsam
 
     from .loop_drives import Memory
@@ -78,8 +79,8 @@ def slam(
             typer.echo(slam_in_words(drive.name, rows))
 
 
-def check_question(splits: str, day: str, json_file: Path | None, **numbers: float) -> list[str]:
-    """The towns. Raises before minutes of work, not after them, what is wrong with the question or the file.
+def check_question(splits: str, day: str, **numbers: float) -> list[str]:
+    """The towns. Raises before minutes of work, not after them, what is wrong with the question.
 
     numbers: options by name; typer's bounds may let NaN through.
     """
@@ -92,8 +93,6 @@ def check_question(splits: str, day: str, json_file: Path | None, **numbers: flo
     for option, number in numbers.items():
         if not math.isfinite(number):
             raise typer.BadParameter(f"--{option} must be a number, got {number}")
-    if json_file is not None:
-        json_files.check_writable(json_file)
     return towns
 
 

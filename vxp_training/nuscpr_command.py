@@ -61,8 +61,6 @@ def make(
     compat = parse_switches(NuscPrCompat, paper_compat)
     if strict and paper_compat:
         raise typer.BadParameter("--strict is the leak-free rule; leave out --paper-compat")
-    if json_file is not None:
-        json_files.check_writable(json_file)
     out = out.expanduser()
     with Bars() as bars:
         facts = make_split(scheme, dataroot.expanduser(), version, out, seed, compat, bars.bar("nuscpr"))

@@ -11,7 +11,7 @@ import typer
 from vxp_ros import __version__
 from vxp_ros.cli import main
 from vxp_ros.cli.main import run, sentence
-from vxp_ros.cli.output import check_json, print_table
+from vxp_ros.cli.output import print_table
 from vxp_ros.core.errors import MapError
 
 
@@ -123,13 +123,13 @@ def test_brackets_in_arguments_are_no_markup(capsys):
     assert "[/b]" in capsys.readouterr().err
 
 
-def test_a_json_file_that_cannot_be_written_is_refused(tmp_path):
-    check_json(None)
-    check_json(tmp_path / "new" / "r.json")
+def test_a_json_file_that_cannot_be_written_is_refused_before_the_work(tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     for path in (tmp_path, tmp_path / "file" / "r.json"):
-        with pytest.raises(OSError):
-            check_json(path)
+        assert run(["map", "info", "no_map", "--json", str(path)]) == 1
+        assert str(tmp_path) in capsys.readouterr().err  # and nothing about the map
+    assert run(["map", "info", "no_map", "--json", str(tmp_path / "new" / "r.json")]) == 1
+    assert "no_map" in capsys.readouterr().err
 
 
 def hello() -> None:

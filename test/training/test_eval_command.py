@@ -58,6 +58,15 @@ def test_prepare_names_what_is_missing(tmp_path, capsys):
     assert f"vxp: KITTI data: {tmp_path}/sequences/00/calib.txt is missing" in capsys.readouterr().err
 
 
+def test_results_that_cannot_be_written_are_refused_before_the_work(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    question = ["eval", "kitti-cmvm", "--model", "no_model", "--data", "no_data"]
+    for answer in (["--json", str(tmp_path)], ["--out", str(tmp_path / "file")]):
+        assert run([*question, *answer]) == 1
+        assert answer[1] in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_protocol_writes_all_that_it_promises(data, model, cache, tmp_path, capsys):
     out, result = tmp_path / "out", tmp_path / "result.json"
     options = ["--model", model, "--data", str(data), "--cache", str(cache)]

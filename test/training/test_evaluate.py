@@ -4,19 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from one_line import on_a_line, table
 
 from vxp_ros.core.evaluate import precision_recall
-from vxp_training.datasets.annotation import Annotation
 from vxp_training.evaluate import answer, curve_points, l2_distances, one_percent, summarise, wilson
 from vxp_training.protocols.trial import Trial
-
-
-def table(positions: np.ndarray, stamps_s=None) -> Annotation:
-    count = len(positions)
-    stamps = np.arange(count) if stamps_s is None else np.asarray(stamps_s)
-    none = np.full(count, "")
-    return Annotation(np.full(count, "a"), (stamps * 1e9).astype(np.int64), positions[:, 0], positions[:, 1],
-                      np.zeros(count), none, none)  # fmt: skip
 
 
 def random_trial(seed: int, fetch: int | None = None, has_rule: bool = False):
@@ -87,15 +79,6 @@ def test_distances_far_from_the_origin_are_exact():
     random = np.random.default_rng(0)
     a, b = (random.uniform(0, 5, (20, 2)) + np.array([5_735_941.0, 620_061.0]) for _ in range(2))
     np.testing.assert_allclose(l2_distances(a, b), np.linalg.norm(a[:, None] - b[None], axis=2), atol=1e-6)
-
-
-def on_a_line(query_at: list[float], right: list[list[int]], group: str = "g"):
-    """Queries at these descriptor values, places at 0, 1, 2, 3 (10 m apart); one-dimensional descriptors."""
-    count = len(query_at)
-    positions = np.column_stack([np.zeros(count + 4), np.concatenate([np.zeros(count), 10.0 * np.arange(4)])])
-    trial = Trial(group, "t", np.arange(count), np.arange(count, count + 4), [np.array(r, np.int64) for r in right])
-    return answer(trial, table(positions), np.array(query_at, np.float32)[:, None],
-                  np.arange(4, dtype=np.float32)[:, None])  # fmt: skip
 
 
 def test_recall_worked_by_hand():

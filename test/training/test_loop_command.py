@@ -71,7 +71,7 @@ def test_a_wrong_question_is_refused_before_the_work(monkeypatch, evaluated, tmp
 
 def test_no_number_is_refused_even_where_typers_bounds_let_it_through():
     with pytest.raises(typer.BadParameter, match="--drift must be a number"):
-        check_question("town-val", "sunny", None, drift=float("nan"))
+        check_question("town-val", "sunny", drift=float("nan"))
 
 
 def test_what_is_finished_stays_when_the_next_drive_fails(monkeypatch, evaluated, tmp_path, capsys):

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from nuscpr_world import VERSION, write_tables
-from test_evaluate import on_a_line
+from one_line import on_a_line
 
 from vxp_ros.core.errors import SourceError
 from vxp_training.datasets.nusc_pr.compat import NuscPrCompat

@@ -14,7 +14,6 @@ from .output import (
     DeviceOption,
     JsonOption,
     ModelOption,
-    check_json,
     in_words,
     length_of,
     print_table,
@@ -66,7 +65,6 @@ def build_command(
     from ..core.recognizer import PlaceRecognizer
 
     out = free_path(out, overwrite)
-    check_json(json_file)
     frames = open_with_topics(source, image_topic, points_topic, odom_topic, base_frame)
     recognizer = PlaceRecognizer(Encoder.load(model, device))
     keyframe = KeyframeSettings(min_travel=min_travel, min_turn=min_turn)

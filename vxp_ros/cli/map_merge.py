@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import BadInput, MapError, ModelError
-from .output import PARTIAL, JsonOption, check_json, print_table, track, write_json
+from .output import PARTIAL, JsonOption, print_table, track, write_json
 
 if TYPE_CHECKING:
     from ..core.map_alignment import MapAlignment
@@ -36,7 +36,6 @@ def merge_command(
     from .map import free_path
 
     out = free_path(out, overwrite)
-    check_json(json_file)
     first, others = load_all(maps, out)
     if not same_frame:
         check_registration()

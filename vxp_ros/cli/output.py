@@ -7,18 +7,22 @@ import typer
 
 from ..core import json_file
 
-JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also write the result to this file.")]
+
+def writable(context: typer.Context, path: Path | None) -> Path | None:
+    """Say before minutes of work, not after them, that the file of --json cannot be written. Raises OSError."""
+    if path is not None and not context.resilient_parsing:
+        json_file.check_writable(path)
+    return path
+
+
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Also write the result to this file.", callback=writable)
+]
 ModelOption = Annotated[str, typer.Option("--model", help="Model folder, or the name of a shipped one.")]
 DeviceOption = Annotated[str, typer.Option(help="auto (CUDA when there is one), cpu, cuda or cuda:N.")]
 
 # Exit codes: 0 done, 1 failed (any error), 2 done in part.
 PARTIAL = 2
-
-
-def check_json(path: Path | None) -> None:
-    """Say before minutes of work, not after them, that the file of --json cannot be written. Raises OSError."""
-    if path is not None:
-        json_file.check_writable(path)
 
 
 def write_json(path: Path | None, result: dict) -> None:

@@ -13,7 +13,6 @@ from .output import (
     DeviceOption,
     JsonOption,
     ModelOption,
-    check_json,
     in_words,
     length_of,
     print_table,
@@ -74,7 +73,6 @@ def query(
     from ..core.map_store import load_map
     from ..core.recognizer import PlaceRecognizer
 
-    check_json(json_file)
     frames = open_with_topics(source, image_topic, points_topic, odom_topic, base_frame)
     encoder = Encoder.load(model, device)
     loaded = load_map(place_map, models=dict.fromkeys(encoder.modalities, encoder.model_id))

@@ -37,13 +37,16 @@ def read_large_file(path: Path, size: int) -> bytes | memoryview:
 def open_plain_file(path: Path, limit: int, follow: bool) -> BufferedReader:
     no_link = 0 if follow else os.O_NOFOLLOW
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | no_link)  # a pipe would wait for a writer
-    file = open(descriptor, "rb")  # noqa: SIM115 - the caller closes it
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
-        file.close()
-        is_plain = stat.S_ISREG(status.st_mode)
-        raise too_large(path, limit) if is_plain else OSError(errno.EINVAL, "it is no plain file", str(path))
-    return file
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file", str(path))
+        if status.st_size > limit:
+            raise too_large(path, limit)
+        return open(descriptor, "rb")
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
 def read_to_end(file: BufferedReader, path: Path, limit: int) -> bytes:
