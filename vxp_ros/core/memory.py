@@ -5,7 +5,7 @@ from contextlib import suppress
 
 
 def give_back_freed_memory() -> None:
-    """Call where much was freed at once: after a map was replaced, say. Takes about 20 ms in a process of 500 MiB.
+    """Call where much was freed at once: after a node let go of its model and map. Takes about 20 ms in a process of 500 MiB.
 
     glibc hands a heap's free pages back only from its top: what lay below one small block that is still in use stays
     with the process, and the peaks of maps and frames that meet by chance add up over hours. Elsewhere nothing happens.
