@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from vxp_ros.core.config import from_nested, setting
 from vxp_ros.core.errors import ModelError
 from vxp_ros.core.resources import share_folder
+from vxp_ros.core.settings import from_nested, setting
 
 from .losses import KINDS, MARGIN
 
