@@ -1,6 +1,7 @@
 """Who may import whom. The rules of docs/DESIGN.md, section 3, read from the source with ast."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,46 @@ def test_bag_library_stays_in_its_folder(package):
     users = [relative(path) for path in FILES if imports_any(path, {package})]
     assert users
     assert all(user.startswith(ONE_FOLDER_EACH[package]) for user in users)
+
+
+@pytest.mark.parametrize("path", [*FILES, *sorted(ROOT.glob("scripts/*.py"))], ids=lambda path: relative(path))
+def test_what_is_imported_from_our_own_files_is_there(path):
+    """Also where an import stands in a function that no test calls, or a library is not installed."""
+    missing = {f"{module}.{name}" for module, name in own_imports(path) if name not in names_in(module)}
+    assert not missing
+
+
+def test_an_import_of_what_is_gone_would_be_noticed():
+    assert "walk" in names_in("vxp_ros.core.settings") and "config" in names_in("vxp_ros.core")
+    assert "walk" not in names_in("vxp_ros.core.config")
+
+
+def own_imports(path: Path) -> set[tuple[str, str]]:
+    """(module, name) of everything that a file takes from modules of this repository."""
+    package, found = path.relative_to(ROOT).parent.parts, set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(filter(None, [base, node.module]))
+            if module.split(".")[0] in ("vxp_ros", "vxp_training") and module not in ("vxp_ros.msg", "vxp_ros.srv"):
+                found |= {(module, alias.name) for alias in node.names}
+    return found
+
+
+@cache
+def names_in(module: str) -> set[str]:
+    """All names that a module binds anywhere, and the modules of a package."""
+    path = ROOT / Path(*module.split("."))
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    names = {entry.stem for entry in path.iterdir()} | {"msg", "srv"} if path.is_dir() else set()
+    for node in ast.walk(ast.parse(source.read_text()) if source.exists() else ast.Module([], [])):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return names
 
 
 def test_package_root_imports_nothing_heavy():

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 
 def made(context: typer.Context, folder: Path | None) -> Path | None:
-    """Make the folder now: that it cannot be made is said before minutes of work, not after them. Raises OSError."""
-    if folder is not None and not context.resilient_parsing:
-        folder = folder.expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
+    """Make the folder now: what is in the way is said before minutes of work, not after them. Raises OSError."""
+    if folder is None or context.resilient_parsing:
+        return folder
+    folder = folder.expanduser()
+    json_files.check_writable(folder / REPORT)
     return folder
 
 
+REPORT = "report.json"
 eval_app = typer.Typer(no_args_is_help=True)
 
 ModelOption = Annotated[str, typer.Option("--model", help="Model folder, or the name of a shipped one.")]
@@ -226,6 +228,6 @@ def write_report(
 def write_folder(out: Path, name: str, report: dict, frames: "Frames", results: "Results") -> None:
     from .eval_report import draw_plot, draw_sheets
 
-    json_files.write_json(out / "report.json", report)
+    json_files.write_json(out / REPORT, report)
     draw_plot(out / "curves.png", name, report)
     draw_sheets(out, frames, results)

@@ -1,5 +1,6 @@
 """The command line's edges: quick help, exit codes, one sentence per error, commands of other packages."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -130,6 +131,14 @@ def test_a_json_file_that_cannot_be_written_is_refused_before_the_work(tmp_path,
         assert str(tmp_path) in capsys.readouterr().err  # and nothing about the map
     assert run(["map", "info", "no_map", "--json", str(tmp_path / "new" / "r.json")]) == 1
     assert "no_map" in capsys.readouterr().err
+
+
+def test_a_json_file_in_the_users_home(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert run(["model", "info", "vxp_view", "--json=~/results/r.json"]) == 0
+    assert json.loads((tmp_path / "results" / "r.json").read_text())
+    assert not (tmp_path / "~").exists()
 
 
 def hello() -> None:

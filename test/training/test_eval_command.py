@@ -61,7 +61,8 @@ def test_prepare_names_what_is_missing(tmp_path, capsys):
 def test_results_that_cannot_be_written_are_refused_before_the_work(tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     question = ["eval", "kitti-cmvm", "--model", "no_model", "--data", "no_data"]
-    for answer in (["--json", str(tmp_path)], ["--out", str(tmp_path / "file")]):
+    (tmp_path / "out" / "report.json").mkdir(parents=True)
+    for answer in (["--json", str(tmp_path)], ["--out", str(tmp_path / "file")], ["--out", str(tmp_path / "out")]):
         assert run([*question, *answer]) == 1
         assert answer[1] in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "mine"

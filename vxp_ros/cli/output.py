@@ -10,8 +10,10 @@ from ..core import json_file
 
 def writable(context: typer.Context, path: Path | None) -> Path | None:
     """Say before minutes of work, not after them, that the file of --json cannot be written. Raises OSError."""
-    if path is not None and not context.resilient_parsing:
-        json_file.check_writable(path)
+    if path is None or context.resilient_parsing:
+        return path
+    path = path.expanduser()
+    json_file.check_writable(path)
     return path
 
 

@@ -17,6 +17,8 @@ def check_writable(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "a file is to be written here, and this is a folder", str(path))
+    if path.exists() and not path.is_file():  # a device, for one, would be replaced
+        raise FileExistsError(errno.EEXIST, "a file is to be written here, and this is no plain file", str(path))
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(errno.EACCES, "no file can be written into this folder", str(path.parent))
 
@@ -26,9 +28,10 @@ def write_json(path: Path, result: dict) -> None:
 
     Numbers that JSON does not know (NaN, infinity) become null, numpy values plain numbers and lists.
     """
+    path = Path(os.path.realpath(path))  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(plain(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".json-")
     try:
         with open(handle, "w") as file:
             file.write(text)
