@@ -9,6 +9,7 @@ import pytest
 from map_samples import copy_root, generation_of, make_map, rebind, tree_hash, version_folder
 from map_saver import load_in_place, save_in_place
 
+from vxp_ros.core import plain_file
 from vxp_ros.core.errors import MapError
 from vxp_ros.core.map_store import check_map, load_map, save_map
 
@@ -16,6 +17,13 @@ from vxp_ros.core.map_store import check_map, load_map, save_map
 @pytest.fixture(scope="module")
 def flips(count) -> int:
     return count(500, 2000)
+
+
+@pytest.fixture(params=["small", "large"])
+def read(request, monkeypatch) -> None:
+    """The town's files, which are small, as they are read, and as those of large maps are: in memory of their own."""
+    if request.param == "large":
+        monkeypatch.setattr(plain_file, "LARGE_BYTES", 1)
 
 
 def flip_bits(folder: Path, load, flips: int, rng: random.Random) -> list[str]:
@@ -38,7 +46,7 @@ def flip_bits(folder: Path, load, flips: int, rng: random.Random) -> list[str]:
     return accepted
 
 
-def test_flipped_bits_are_refused(town, flips, record_property):
+def test_flipped_bits_are_refused(town, read, flips, record_property):
     accepted = flip_bits(version_folder(town), lambda: load_map(town), flips, random.Random(3))
     record_property("flips", flips)
     record_property("accepted", len(accepted))
@@ -71,7 +79,7 @@ def cut_files(folder: Path, count, look) -> int:
     return cuts
 
 
-def test_cut_files_are_refused_by_size(town, count, record_property):
+def test_cut_files_are_refused_by_size(town, read, count, record_property):
     def look(file: Path, size: int) -> None:
         sizes = f"has {file.stat().st_size} bytes, expected {size}"
         found = "damaged or changed" if file.name == "manifest.json" else sizes
@@ -149,7 +157,7 @@ def accepted_tampering(root: Path, town: str, other: Path, load, trials: int) ->
     return accepted
 
 
-def test_maps_whose_files_were_tampered_with_are_refused(town, count, record_property):
+def test_maps_whose_files_were_tampered_with_are_refused(town, read, count, record_property):
     other = version_folder(save_map(make_map(generation=2), town.parent.with_name("others") / "town").path)
     trials = count(100, 500)
     accepted = accepted_tampering(town.parent, "town", other, load_map, trials)
