@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from origin import origin_of
 from soak_fit import accounts
 from soak_report import NODES, judged, make_report
 from soak_watch import Watch, keep_every_message, memory_of
@@ -68,6 +69,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def soak(options: argparse.Namespace, processes: Processes) -> dict:
+    origin = origin_of(Path(__file__).parents[1])
     rig = rig_parameters(options.bag, read_moments(options.bag)[0])
     children = {name: start_node(processes, name, options, rig) for name in NODES}
     children["leak"] = processes.start("leak", "benchmark_soak", "--leak")
@@ -88,6 +90,7 @@ def soak(options: argparse.Namespace, processes: Processes) -> dict:
         watch.close()
     facts = {
         "command": " ".join(["python", *sys.argv]),
+        **origin,
         "warmup_minutes": options.warmup,
         "block_s": options.block,
         "rate": options.rate,

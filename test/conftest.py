@@ -8,11 +8,16 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "scripts"))
+
+from origin import origin_of
 
 from vxp_ros.core.json_file import plain
 from vxp_ros.core.memory import give_back_freed_memory
@@ -97,7 +102,7 @@ class Results:
 
     def __init__(self, config):
         self.config, self.began, self.tests = config, time.monotonic(), {}
-        self.commit = commit(config.rootpath)  # now: the files may change while the tests run
+        self.origin = origin_of(config.rootpath)  # now: the files may change while the tests run
 
     def pytest_runtest_logreport(self, report):
         entry = self.tests.setdefault(report.nodeid, {"outcome": "passed", "seconds": 0.0, "measured": {}})
@@ -111,11 +116,8 @@ class Results:
     def pytest_sessionfinish(self, exitstatus):
         content = {
             "command": command_of(self.config),
-            "date": time.strftime("%Y-%m-%d"),
-            "commit": self.commit,
+            **self.origin,
             "full": self.config.getoption("full"),
-            "python": platform.python_version(),
-            "machine": machine(),
             "exit_code": int(exitstatus),
             "seconds": round(time.monotonic() - self.began, 1),
         }
@@ -137,25 +139,6 @@ def command_of(config) -> str:
     return " ".join(
         ["python -m pytest", *(arg.replace(f"{config.rootpath}/", "") for arg in config.invocation_params.args)]
     )
-
-
-def commit(root: Path) -> str:
-    """Short hash of the code under test, with "+" when it has changes that are not committed; "" without git."""
-    try:
-        names = git(root, "rev-parse", "--short=9", "HEAD")
-        return names + ("+" if git(root, "status", "--porcelain", "--", "vxp_ros", "vxp_training", "test") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def git(root: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def machine() -> str:
-    """What the numbers depend on, without names."""
-    kernel = ".".join(platform.release().split(".")[:2])
-    return f"{platform.system()} {kernel}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores"
 
 
 def pytest_terminal_summary(terminalreporter):
