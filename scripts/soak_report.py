@@ -1,9 +1,12 @@
 """From the samples and counts of benchmark_soak.py to its report, and to whether it passed."""
 
+from statistics import median
+
 from soak_fit import extent, per_thousand_places, quantile_ratio, rss_slope
 
 NODES = ("localizer", "loop_closer")
 LIMIT_MB_PER_HOUR = 1.0
+LIMIT_GROWTH = 1.05  # of the resident set, from the first tenth to the last
 ADDED_MB_PER_HOUR = 2.0  # to the localizer's own samples: a leak that the fit must see
 LEAST_FRAMES_PER_MINUTE = 1.0  # of each node; an idle one keeps its memory without effort
 CHORES = ("set", "load", "clear")
@@ -34,6 +37,12 @@ def judged(report: dict, samples: list[dict]) -> dict:
         "control is called a leak": is_leak(slopes["leak"]),
         f"{ADDED_MB_PER_HOUR:g} MB/h more are called a leak": is_leak(sensitivity),
         "slopes below the limit": all(is_flat(slopes[name]) for name in NODES),
+        f"at the end at most {LIMIT_GROWTH:g} times the memory": all(
+            last_over_first(samples, name, "rss_mb") <= LIMIT_GROWTH for name in NODES
+        ),
+        "no more threads and files at the end": all(
+            last_over_first(samples, name, key) <= 1 for name in NODES for key in ("threads", "files")
+        ),
         "accounts balance": all(entry["is_balanced"] for node in counters.values() for entry in node.values()),
         "exit codes 0": not any(codes.values()),
         "frames processed": all(frames_per_minute(report, name) >= LEAST_FRAMES_PER_MINUTE for name in NODES),
@@ -65,6 +74,12 @@ def with_leak(samples: list[dict]) -> list[dict]:
         }
         for sample in samples
     ]
+
+
+def last_over_first(samples: list[dict], name: str, key: str) -> float:
+    """The median of the last tenth of all time as a multiple of that from one tenth of it to two: start-up left out."""
+    values, tenth = [sample[name][key] for sample in samples], max(1, len(samples) // 10)
+    return median(values[-tenth:]) / median(values[tenth : 2 * tenth])
 
 
 def frames_per_minute(report: dict, name: str) -> float:

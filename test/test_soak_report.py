@@ -12,18 +12,21 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from soak_report import NODES, judged, make_report
 
 
-def soak(drift=0.0, noise=3.0, frames=900, chores=20) -> tuple[dict, list[dict]]:
-    """(report, samples) of two hours at five seconds; drift: of the localizer in MB/h; noise: in MB."""
+def soak(drift=0.0, noise=3.0, frames=900, chores=20, leaked_files=0, early=0.0) -> tuple[dict, list[dict]]:
+    """(report, samples) of two hours at five seconds; drift: of the localizer in MB/h; noise: in MB;
+    leaked_files: by its end; early: MB that it takes in the first half hour, which the fit leaves out."""
     rng = np.random.default_rng(0)
 
     def process(mb, slope, t):
         children = 60.0 + 70.0 * (rng.random() < 0.4)  # a fork now and then
         size = mb + slope * t / 3600 + rng.normal(0, noise)
-        return {"rss_mb": size, "children_mb": children, "threads": 20, "files": 25}
+        files = 25 + int(leaked_files * t / 7200)
+        return {"rss_mb": size, "children_mb": children, "threads": 20, "files": files}
 
     samples = []
     for t in np.arange(5.0, 7205.0, 5.0):
-        sizes = {"localizer": (600, drift), "loop_closer": (560, 0), "leak": (370, 83)}
+        start = 600 + early * min(1.0, t / 1800)
+        sizes = {"localizer": (start, drift), "loop_closer": (560, 0), "leak": (370, 83)}
         moment = {name: process(*size, t) for name, size in sizes.items()}
         samples.append({"t": t, **moment, "places": int(t) % 500, "total_ms_p95": 300.0})
     counters = [{name: {"sync": {"processed": n, "is_balanced": True}} for name in NODES} for n in (10, 10 + frames)]
@@ -56,6 +59,8 @@ def test_nodes_that_work_and_do_not_grow_pass():
         ({"frames": 100}, "frames processed"),
         ({"chores": 0}, "chores done"),
         ({"drift": 2.0}, "slopes below the limit"),
+        ({"leaked_files": 9}, "no more threads and files at the end"),
+        ({"early": 100.0}, "at the end at most 1.05 times the memory"),
         ({"drift": -5.0}, "2 MB/h more are called a leak"),
     ],
 )
