@@ -1,4 +1,4 @@
-"""Makes this folder's helper modules importable, and two small masters for the tests of the layouts."""
+"""Helper modules importable, two small masters for the tests of the layouts, and an engine that must be caught."""
 
 import sys
 from pathlib import Path
@@ -28,3 +28,19 @@ def written(masters, tmp_path_factory):
     for layout in ("kitti", "nuscenes", "bag"):
         assert export(layout, masters, root / layout)
     return {layout: root / layout for layout in ("kitti", "nuscenes", "bag")}
+
+
+@pytest.fixture
+def forgetful(monkeypatch) -> None:
+    """A naive engine: only the weights are in its checkpoint, as is common, not its optimiser. Forks have it too."""
+    from vxp_training import checkpoint, engine
+
+    def load_weights_only(folder, trained, optimiser):
+        path = folder / checkpoint.CHECKPOINT
+        if not path.exists():
+            return None
+        content = checkpoint.read_tensors(path)
+        trained.load_state_dict(content["network"])
+        return checkpoint.Progress(**content["progress"])
+
+    monkeypatch.setattr(engine, "load_checkpoint", load_weights_only)

@@ -94,20 +94,39 @@ def test_each_stage_leaves_its_model(unbroken):
             assert torch.equal(two[name], three[name]) == (part == "camera"), name
 
 
+def resumed_after_kills(content: dict, unbroken, folder: Path, kills: int) -> int:
+    """SIGKILL at a random moment after a random step, in a checkpoint or not; then the same call again.
+
+    Returns how many of the runs have the losses and the model of the unbroken one in the end.
+    """
+    out, model = unbroken
+    same, random = 0, np.random.default_rng(0)
+    for number in range(kills):
+        run = folder / str(number)
+        kill_while_training(content, run, int(random.integers(1, len(log_of(out)) - 1)), random.uniform(0, 0.1))
+        assert not (run / "model").exists()
+        again = run_here(content, run)
+        same += log_of(run) == log_of(out) and again.model_id == model.model_id
+    return same
+
+
 @pytest.mark.slow
 def test_killed_runs_go_on_to_the_same_losses(content, unbroken, tmp_path, count, record_property):
-    """SIGKILL at a random moment after a random step, in a checkpoint or not; then the same call again."""
-    out, model = unbroken
-    same, kills, random = 0, count(2, 20), np.random.default_rng(0)
-    for number in range(kills):
-        folder = tmp_path / str(number)
-        kill_while_training(content, folder, int(random.integers(1, len(log_of(out)) - 1)), random.uniform(0, 0.1))
-        assert not (folder / "model").exists()
-        again = run_here(content, folder)
-        same += log_of(folder) == log_of(out) and again.model_id == model.model_id
+    kills = count(2, 20)
+    same = resumed_after_kills(content, unbroken, tmp_path, kills)
     record_property("kills", kills)
     record_property("resumed to the same losses and the same model", same)
     assert same == kills
+
+
+@pytest.mark.slow
+def test_the_kill_harness_catches_the_forgetful_engine(content, unbroken, tmp_path, forgetful, count, record_property):
+    """It is right only where a kill comes before a stage's first checkpoint or after its last step."""
+    kills = count(2, 20)
+    same = resumed_after_kills(content, unbroken, tmp_path, kills)
+    record_property("kills", kills)
+    record_property("the same losses and the same model by the naive engine", same)
+    assert same <= kills / 2
 
 
 def kill_while_training(content: dict, folder: Path, after: int, seconds: float) -> None:

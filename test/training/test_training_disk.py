@@ -14,28 +14,12 @@ import torch
 from test_engine import log_of, run
 
 from vxp_ros.core import fsio
-from vxp_training import checkpoint, engine
-from vxp_training.checkpoint import read_tensors
 
 
 def fill(disk: Path, free: int) -> Path:
     filler = disk / "filler"
     filler.write_bytes(bytes(max(0, os.statvfs(disk).f_bavail * 4096 - free)))
     return filler
-
-
-@pytest.fixture
-def forgetful(monkeypatch) -> None:
-    """A naive engine: only the weights are in its checkpoint, as is common, not its optimiser."""
-
-    def load_weights_only(folder, trained, optimiser):
-        content = read_tensors(folder / checkpoint.CHECKPOINT) if (folder / checkpoint.CHECKPOINT).exists() else None
-        if content is None:
-            return None
-        trained.load_state_dict(content["network"])
-        return checkpoint.Progress(**content["progress"])
-
-    monkeypatch.setattr(engine, "load_checkpoint", load_weights_only)
 
 
 def weights_of(task) -> list[torch.Tensor]:
