@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,41 +11,17 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from scenes import scene, write
 
 from vxp_ros.cli.main import run
-from vxp_ros.core.encoder import Encoder
 from vxp_ros.core.map_store import load_map
-from vxp_ros.core.model_store import init_model
 from vxp_ros.sources.messages import typestore
 
 SENSORS = ("/points", "/camera/image_raw", "/camera/camera_info", "/odom")
-
-
-RECIPE = """
-name: tiny
-dimension: 16
-image: {backbone: efficientnet_lite0, size: [32, 48]}
-lidar:
-  range: [0, -12, -6, 24, 12, 6]
-  voxel: [1, 1, 0.5]
-  max_voxels: 400
-  vfe: [8, 16]
-  channels: [8, 8, 8, 16, 16, 16, 16, 16, 112]
-  cells: [2, 3]
-"""
+pytestmark = pytest.mark.usefixtures("one_encoder")
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> str:
-    """A small one: hundreds of maps are built here."""
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "tiny.yaml").write_text(RECIPE)
-    init_model(folder / "tiny.yaml", folder / "tiny")
-    return str(folder / "tiny")
-
-
-@pytest.fixture(autouse=True)
-def one_encoder(monkeypatch):
-    """Hundreds of builds need not load the model as often."""
-    monkeypatch.setattr(Encoder, "load", lru_cache(Encoder.load))
+def model(tiny_model) -> str:
+    """Hundreds of maps are built here."""
+    return tiny_model
 
 
 def build(bag: Path, out: Path, model: str, *more: str) -> tuple[int, dict]:
