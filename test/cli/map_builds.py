@@ -14,12 +14,22 @@ import time
 from pathlib import Path
 
 from vxp_ros.cli.main import run
-from vxp_ros.core import encoder, fsio, map_columns, map_store, recognizer  # noqa: F401  the children find them here
+from vxp_ros.core import fsio, map_columns, map_store
 from vxp_ros.core.map_manifest import DIGEST_DIGITS
 
-# Children come from a process that has imported this file and started no thread, whatever tests ran before.
+# Children come from a process that has imported what takes long and started no thread, whatever tests ran before.
 FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload([__name__])
+FRESH.set_forkserver_preload(
+    [
+        "vxp_ros.cli.main",
+        "vxp_ros.core.encoder",
+        "vxp_ros.core.recognizer",
+        "vxp_ros.core.map_store",
+        "vxp_ros.sources.bag",
+        "vxp_training.commands",
+        "torch._dynamo",
+    ]
+)
 OLDER = ("--min-travel", "7.9")  # half of the places
 
 
