@@ -121,7 +121,7 @@ def test_killed_runs_go_on_to_the_same_losses(content, unbroken, tmp_path, count
 
 @pytest.mark.slow
 def test_the_kill_harness_catches_the_forgetful_engine(content, unbroken, tmp_path, forgetful, count, record_property):
-    """It is right only where a kill comes before a stage's first checkpoint or after its last step."""
+    """It can be right only where a kill comes before a stage's first checkpoint or after its last step."""
     kills = count(2, 20)
     same = resumed_after_kills(content, unbroken, tmp_path, kills)
     record_property("kills", kills)
