@@ -11,6 +11,7 @@ import numpy as np
 from vxp_ros.core import fsio
 from vxp_ros.core.datatypes import Descriptor, Frame, Modality
 from vxp_ros.core.errors import BadInput, SourceError
+from vxp_ros.core.resources import user_cache
 
 from .datasets.annotation import Annotation
 
@@ -40,7 +41,7 @@ class Describer(Protocol):
 
 def default_cache() -> Path:
     """vxp/descriptors in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vxp" / "descriptors"
+    return user_cache("descriptors")
 
 
 class DescriptorStore:

@@ -30,10 +30,9 @@ from .source_options import (
 )
 
 if TYPE_CHECKING:
-    from ..core.config import KeyframeSettings
+    from ..core.finished_places import FinishedPlaces
     from ..core.map_store import SavedMap
     from ..core.place_map import PlaceMap
-    from ..core.recognizer import PlaceRecognizer
 
 app = typer.Typer(no_args_is_help=True, help="Build, show, check and merge place maps.")
 MapArgument = Annotated[Path, typer.Argument(metavar="MAP", help="A place map: the folder or link that a build made.")]
@@ -55,26 +54,29 @@ def build_command(
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
-    """Build a place map from recorded sensor data with known poses.
+    """Build a place map from recorded sensor data with known poses. One that broke off goes on where it was.
 
     Exit code 2: parts of the source were unusable; the map is saved only with --allow-partial.
     """
     from ..core.config import KeyframeSettings
     from ..core.encoder import Encoder
+    from ..core.finished_places import FinishedPlaces
     from ..core.map_store import save_map
     from ..core.recognizer import PlaceRecognizer
+    from ..core.resources import user_cache
 
     out = free_path(out, overwrite)
     frames = open_with_topics(source, image_topic, points_topic, odom_topic, base_frame)
-    recognizer = PlaceRecognizer(Encoder.load(model, device))
     keyframe = KeyframeSettings(min_travel=min_travel, min_turn=min_turn)
-    place_map, problems = build_map(track(frames, "building", length_of(frames)), recognizer, keyframe)
+    finished = FinishedPlaces(user_cache("builds"), source, PlaceRecognizer(Encoder.load(model, device)), keyframe)
+    place_map, problems = build_map(track(frames, "building", length_of(frames)), finished)
     problems += frames.problems
     if len(place_map) == 0:
         raise SourceError(f"{source} gave no place: {in_words(problems) or 'it holds no frame'}")
     is_saved = allow_partial or not problems
     saved = save_map(place_map, out, overwrite=overwrite) if is_saved else None
-    report = build_report(source, place_map, problems, saved)
+    finished.remove()
+    report = build_report(source, place_map, problems, saved) | {"taken": finished.taken}
     write_json(json_file, report)
     print_build(report, out)
     if problems:
@@ -96,7 +98,7 @@ def free_path(out: Path, overwrite: bool) -> Path:
     return path
 
 
-def build_map(frames, recognizer: "PlaceRecognizer", keyframe: "KeyframeSettings") -> tuple["PlaceMap", Counter]:
+def build_map(frames, finished: "FinishedPlaces") -> tuple["PlaceMap", Counter]:
     """A place for every frame that is far enough from the one before. Returns the map and what was skipped, by reason.
 
     frames: iterable of Frame whose T_odom_base is taken for T_map_base; frames without one are counted as "no_pose".
@@ -104,14 +106,13 @@ def build_map(frames, recognizer: "PlaceRecognizer", keyframe: "KeyframeSettings
     from ..core.keyframes import is_keyframe
     from ..core.place_map import PlaceMap
 
-    encoder, problems, last_pose = recognizer.encoder, Counter(), None
-    place_map = PlaceMap(models=dict.fromkeys(encoder.modalities, encoder.model_id))
+    place_map, problems, last_pose = PlaceMap(finished.models), Counter(), None
     for frame in frames:
         if frame.T_odom_base is None:
             problems["no_pose"] += 1
-        elif is_keyframe(last_pose, frame.T_odom_base, keyframe):
+        elif is_keyframe(last_pose, frame.T_odom_base, finished.keyframe):
             try:
-                place_map.add(recognizer.make_place(frame, frame.T_odom_base, keyframe))
+                place_map.add(finished.make(frame, frame.T_odom_base))
                 last_pose = frame.T_odom_base
             except BadInput as problem:
                 problems[problem.reason] += 1
@@ -137,7 +138,8 @@ def print_build(report: dict, out: Path) -> None:
 
     if report["saved"]:
         sensors = sensors_in_words(report["modalities"], report["places"])
-        print(f"{out}: {report['places']} places by {sensors}, {report['bytes'] / 1e6:.1f} MB")
+        taken = f", {report['taken']} of them from a build that broke off" if report["taken"] else ""
+        print(f"{out}: {report['places']} places by {sensors}, {report['bytes'] / 1e6:.1f} MB{taken}")
     if report["problems"]:
         fate = "saved all the same" if report["saved"] else "not saved: mend the source, or pass --allow-partial"
         print(f"unusable parts of {report['source']}: {in_words(report['problems'])}; {fate}")

@@ -1,5 +1,6 @@
-"""Where config/ and weights/ are, whatever way the package was installed: source tree, colcon or pip."""
+"""Where config/ and weights/ are, whatever way the package was installed (source tree, colcon or pip), and caches."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,11 @@ def share_folder() -> Path:
         if (place / "config" / "models").is_dir():
             return place
     raise FileNotFoundError("vxp_ros: config/ not found in any of " + ", ".join(map(str, places)))
+
+
+def user_cache(name: str) -> Path:
+    """vxp/NAME in the user's cache folder: what may be lost at any time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vxp" / name
 
 
 def find_config(name: str) -> Path:

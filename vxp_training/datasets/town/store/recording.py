@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vxp_ros.core import fsio
 from vxp_ros.core.errors import SourceError
+from vxp_ros.core.resources import user_cache
 
 from .master import Recording
 from .master_files import is_frame_whole, is_head_whole, read_meta
@@ -18,7 +19,7 @@ Progress = Callable[[int, int], None]
 
 def default_cache() -> Path:
     """Where masters are kept: vxp/town in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vxp" / "town"
+    return user_cache("town")
 
 
 def record(

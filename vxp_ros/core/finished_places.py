@@ -1,0 +1,134 @@
+"""Places that a build has finished, kept until its map is saved: a build that was killed goes on from them.
+
+A place is found again by all that it was made of, to the last bit: the frame, the model, the settings and the code of
+this folder. So it is never that of another recording, even of one with the same name.
+"""
+
+import hashlib
+import logging
+import secrets
+import shutil
+import time
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .config import KeyframeSettings
+from .datatypes import Frame, Place
+from .errors import MapError
+from .map_folder import points_at
+from .map_store import load_map, save_map
+from .place_map import PlaceMap
+from .recognizer import PlaceRecognizer
+
+logger = logging.getLogger(__name__)
+
+PLACES_PER_PART = 100
+DAY_S = 86_400.0
+KEPT_DAYS = 14  # what no build has asked for by then, none will
+
+
+class FinishedPlaces:
+    """Makes places, or takes those that an earlier build of the same question has left in `root`.
+
+    question: what the build was asked for, in words; it names the folder. taken: how many places were taken. Where the
+    folder cannot be used, every place is made, and the log says why. models: as a PlaceMap has them.
+    """
+
+    def __init__(self, root: Path, question: str, recognizer: PlaceRecognizer, keyframe: KeyframeSettings):
+        self.keyframe = keyframe
+        self.models = dict.fromkeys(recognizer.encoder.modalities, recognizer.encoder.model_id)
+        self._recognizer = recognizer
+        self._origin = digest_of((code_of_core(), recognizer.encoder.model_id, keyframe))
+        self._folder = root / digest_of((question, self._origin))
+        self._run, self._parts = secrets.token_hex(4), 0
+        self._is_kept = True
+        self.taken = 0
+        self._begin_part()
+        forget_old_ones(root)
+        self._found = load_parts(self._folder)
+
+    def make(self, frame: Frame, T_map_base: np.ndarray) -> Place:
+        """As PlaceRecognizer.make_place. Raises BadInput."""
+        key = digest_of((self._origin, frame, T_map_base))
+        place = self._found.pop(key, None)
+        if place is not None:
+            self.taken += 1
+            return place
+        place = self._recognizer.make_place(frame, T_map_base, self.keyframe)
+        if self._is_kept:
+            self._keep(key, place)
+        return place
+
+    def remove(self) -> None:
+        """The map is saved: nothing of this is needed any more."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _begin_part(self) -> None:
+        self._part = PlaceMap(self.models, rig={"keys": []})
+
+    def _keep(self, key: str, place: Place) -> None:
+        self._part.add(place)
+        self._part.rig["keys"].append(key)
+        if len(self._part) < PLACES_PER_PART:
+            return
+        try:
+            save_map(self._part, self._folder / f"{self._run}-{self._parts}")
+        except (MapError, OSError) as problem:
+            logger.warning("finished places are not kept, a build that breaks off will start again: %s", problem)
+            self._is_kept = False
+            self.remove()  # they may take the room that the map needs
+        self._parts += 1
+        self._begin_part()
+
+
+def load_parts(folder: Path) -> dict[str, Place]:
+    """Place by key, of all parts that are whole."""
+    found: dict[str, Place] = {}
+    for path in sorted(folder.glob("*")) if folder.is_dir() else []:
+        if points_at(path):
+            try:
+                part = load_map(path)
+                found |= dict(zip(part.rig["keys"], part.places(), strict=True))
+            except (MapError, OSError, KeyError, TypeError, ValueError) as problem:
+                logger.warning("finished places that cannot be used are made again: %s", problem)
+    return found
+
+
+def forget_old_ones(root: Path) -> None:
+    """Remove what builds left that nobody went on with."""
+    for folder in root.glob("*") if root.is_dir() else []:
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT_DAYS * DAY_S:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def code_of_core() -> str:
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return digest_of(tuple(file.read_bytes() for file in files))
+
+
+def digest_of(value: Any) -> str:
+    """Of every bit of a nest of dataclasses, dicts, tuples and arrays."""
+    hasher = hashlib.sha256()
+    feed(hasher, value)
+    return hasher.hexdigest()[:32]
+
+
+def feed(hasher, value: Any) -> None:
+    if is_dataclass(value):
+        value = tuple((item.name, getattr(value, item.name)) for item in fields(value))
+    elif isinstance(value, dict):
+        value = tuple(value.items())
+    if isinstance(value, tuple | list):
+        hasher.update(f"({len(value)}".encode())
+        for entry in value:
+            feed(hasher, entry)
+    elif isinstance(value, np.ndarray):
+        hasher.update(f"{value.dtype.str}{value.shape}".encode())
+        hasher.update(np.ascontiguousarray(value).view(np.uint8).data if value.size else b"")
+    elif isinstance(value, bytes):
+        hasher.update(f"{len(value)};".encode() + value)
+    else:
+        hasher.update(f"{type(value).__name__}{value!r};".encode())
