@@ -68,7 +68,7 @@ def make_disk(tmp_path):
 
 @pytest.fixture
 def scattered_memory():
-    """scattered_memory(): 200 MB taken and freed again, but for a small block here and there; see ScatteredMemory."""
+    """scattered_memory(): 200 MB taken and freed again, but for a block here and there; see ScatteredMemory."""
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("another C library than glibc")
     return ScatteredMemory
@@ -77,14 +77,12 @@ def scattered_memory():
 class ScatteredMemory:
     """What the C library keeps of freed memory: taken_mb, and how much of that the process has by now given back."""
 
-    def __init__(self, blocks: int = 2_000):
+    def __init__(self):
         give_back_freed_memory()  # else the blocks take what earlier tests have left
         before = rss_mb()
-        large, self._small = [], []
-        for i in range(blocks):
-            large.append(bytes([i % 256]) * 100_000)  # smaller than what glibc maps, and unmaps, one by one
-            self._small.append(bytes([i % 256]) * 1_000)  # larger than what Python's own allocator takes
-        del large
+        blocks = [bytes([i % 256]) * 100_000 for i in range(2_000)]  # each smaller than what glibc maps by itself
+        self._kept = blocks[::20]
+        del blocks
         self._start_mb = rss_mb()
         self.taken_mb = self._start_mb - before
 
