@@ -56,6 +56,7 @@ def build_command(
 ) -> None:
     """Build a place map from recorded sensor data with known poses. One that broke off goes on where it was.
 
+    What it has finished lies in ~/.cache/vxp/builds until its map is saved, or for 14 days.
     Exit code 2: parts of the source were unusable; the map is saved only with --allow-partial.
     """
     from ..core.config import KeyframeSettings

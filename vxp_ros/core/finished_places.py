@@ -122,13 +122,13 @@ def feed(hasher, value: Any) -> None:
     elif isinstance(value, dict):
         value = tuple(value.items())
     if isinstance(value, tuple | list):
-        hasher.update(f"({len(value)}".encode())
+        hasher.update(f"({len(value)};".encode())
         for entry in value:
             feed(hasher, entry)
     elif isinstance(value, np.ndarray):
-        hasher.update(f"{value.dtype.str}{value.shape}".encode())
+        hasher.update(f"{value.dtype.str}{value.shape};".encode())
         hasher.update(np.ascontiguousarray(value).view(np.uint8).data if value.size else b"")
     elif isinstance(value, bytes):
-        hasher.update(f"{len(value)};".encode() + value)
+        hasher.update(f"bytes{len(value)};".encode() + value)
     else:
         hasher.update(f"{type(value).__name__}{value!r};".encode())
