@@ -1,6 +1,7 @@
 """`vxp map build` after SIGKILL: the same command goes on where the killed one was, to the same map."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def test_a_killed_build_goes_on_to_the_same_map(
         killed_build(finished, arguments)
         assert not out.exists()
         assert run(arguments) == 0
-        assert f"{finished} of them from a build that broke off" in capsys.readouterr().out
+        assert f"({finished} from a build that broke off)" in capsys.readouterr().out
         assert content_of(out) == content_of(place_map)
         assert os.listdir(cache / "vxp" / "builds") == []
     record_property("killed builds that went on to the map of the unbroken one", kills)
@@ -84,9 +85,22 @@ def test_a_build_that_forgets_is_caught(drive, model, tmp_path, capsys, monkeypa
     """The naive control: it makes every place again."""
     arguments = ["map", "build", drive, "--out", str(tmp_path / "m"), "--model", model]
     killed_build(3, arguments)
-    monkeypatch.setattr("vxp_ros.core.finished_places.load_parts", lambda _folder: {})
+    monkeypatch.setattr("vxp_ros.core.finished_places.load_part", lambda *_: {})
     made = []
     make = FinishedPlaces._keep
     monkeypatch.setattr(FinishedPlaces, "_keep", lambda self, *place: made.append(make(self, *place)))
     assert run(arguments) == 0
     assert len(made) == 6 and "broke off" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("room", [1.2, 1.6, 2.0])
+def test_what_is_kept_never_costs_the_map_its_room(drive, model, place_map, make_disk, monkeypatch, room):
+    """The cache on the map's own disk, which has room for one of them, or hardly for both."""
+    disk = make_disk(16)
+    size = sum(file.stat().st_blocks * 512 for file in place_map.iterdir())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(disk / "cache"))
+    monkeypatch.setattr("vxp_ros.core.finished_places.PLACES_PER_PART", 2)
+    (disk / "filler").write_bytes(bytes(int(shutil.disk_usage(disk).free - room * size)))
+    assert run(["map", "build", drive, "--out", str(disk / "m"), "--model", model]) == 0
+    assert content_of(disk / "m") == content_of(place_map)
+    assert list((disk / "cache").rglob("*.npy")) == []

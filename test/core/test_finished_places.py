@@ -16,6 +16,7 @@ from vxp_ros.core.errors import BadInput
 from vxp_ros.core.finished_places import FinishedPlaces, digest_of
 from vxp_ros.core.geometry import make_transform
 from vxp_ros.core.recognizer import PlaceRecognizer
+from vxp_ros.core.resources import user_cache
 
 POSES = [make_transform(np.eye(3), [10.0 * i, 0, 0]) for i in range(9)]
 FRAMES = [frame_at(20 * i) for i in range(9)]
@@ -131,9 +132,50 @@ def test_what_cannot_be_described_is_refused_every_time(tmp_path):
 def test_what_nobody_went_on_with_is_forgotten(tmp_path):
     make_all(open_places(tmp_path))
     (folder,) = tmp_path.iterdir()
-    os.utime(folder, (0, 0))
+    strangers = [tmp_path / "photos", tmp_path / ("a" * 32)]
+    for stranger in strangers:
+        stranger.mkdir()
+        (stranger / "cat.jpg").write_text("mine")
+    for path in (folder, *strangers):
+        os.utime(path, (0, 0))
     assert open_places(tmp_path, "bag:other")._found == {}
     assert not folder.exists()
+    assert all((stranger / "cat.jpg").read_text() == "mine" for stranger in strangers)
+
+
+def test_two_builds_at_once_do_not_remove_each_others(tmp_path):
+    one, other = open_places(tmp_path), open_places(tmp_path)
+    make_all(one)
+    make_all(other)
+    one.remove()
+    again = open_places(tmp_path)
+    make_all(again)
+    assert again.taken == 8
+
+
+def test_parts_are_also_kept_by_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(finished_places, "PLACES_PER_PART", 100)
+    monkeypatch.setattr(finished_places, "SECONDS_PER_PART", 0.0)
+    make_all(open_places(tmp_path))
+    again = open_places(tmp_path)
+    make_all(again)
+    assert again.taken == 9
+
+
+def test_a_part_of_another_model_is_not_taken(tmp_path, caplog):
+    make_all(open_places(tmp_path))
+    (folder,) = tmp_path.iterdir()
+    other = open_places(tmp_path, model="x")
+    other._folder = folder
+    other._load_parts()
+    assert other._found == {} and "made again" in caplog.text
+
+
+def test_a_user_without_a_home_keeps_nothing_and_builds(monkeypatch, caplog):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    assert len(make_all(open_places(user_cache("builds")))) == 9
+    assert caplog.text.count("are not kept") == 1
 
 
 def test_digests_tell_types_shapes_and_order_apart():

@@ -1,5 +1,6 @@
 """`vxp map`: build a place map from recorded data, look at one, check one; `map_merge.py` merges several."""
 
+import errno
 import os
 from collections import Counter
 from pathlib import Path
@@ -62,7 +63,6 @@ def build_command(
     from ..core.config import KeyframeSettings
     from ..core.encoder import Encoder
     from ..core.finished_places import FinishedPlaces
-    from ..core.map_store import save_map
     from ..core.recognizer import PlaceRecognizer
     from ..core.resources import user_cache
 
@@ -75,8 +75,7 @@ def build_command(
     if len(place_map) == 0:
         raise SourceError(f"{source} gave no place: {in_words(problems) or 'it holds no frame'}")
     is_saved = allow_partial or not problems
-    saved = save_map(place_map, out, overwrite=overwrite) if is_saved else None
-    finished.remove()
+    saved = save(place_map, out, overwrite, finished) if is_saved else None
     report = build_report(source, place_map, problems, saved) | {"taken": finished.taken}
     write_json(json_file, report)
     print_build(report, out)
@@ -120,6 +119,21 @@ def build_map(frames, finished: "FinishedPlaces") -> tuple["PlaceMap", Counter]:
     return place_map, problems
 
 
+def save(place_map: "PlaceMap", out: Path, overwrite: bool, finished: "FinishedPlaces") -> "SavedMap":
+    """Save the map; what was kept for another try is not needed then. Raises MapError."""
+    from ..core.map_store import save_map
+
+    try:
+        saved = save_map(place_map, out, overwrite=overwrite)
+    except MapError as problem:
+        if getattr(problem.__cause__, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        finished.remove()  # where both are on one disk, it takes the room that the map needs
+        return save_map(place_map, out, overwrite=overwrite)
+    finished.remove()
+    return saved
+
+
 def build_report(source: str, place_map: "PlaceMap", problems: Counter, saved: "SavedMap | None") -> dict:
     return {
         "source": source,
@@ -139,8 +153,8 @@ def print_build(report: dict, out: Path) -> None:
 
     if report["saved"]:
         sensors = sensors_in_words(report["modalities"], report["places"])
-        taken = f", {report['taken']} of them from a build that broke off" if report["taken"] else ""
-        print(f"{out}: {report['places']} places by {sensors}, {report['bytes'] / 1e6:.1f} MB{taken}")
+        taken = f" ({report['taken']} from a build that broke off)" if report["taken"] else ""
+        print(f"{out}: {report['places']} places{taken} by {sensors}, {report['bytes'] / 1e6:.1f} MB")
     if report["problems"]:
         fate = "saved all the same" if report["saved"] else "not saved: mend the source, or pass --allow-partial"
         print(f"unusable parts of {report['source']}: {in_words(report['problems'])}; {fate}")

@@ -6,9 +6,11 @@ this folder. So it is never that of another recording, even of one with the same
 
 import hashlib
 import logging
+import re
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .config import KeyframeSettings
-from .datatypes import Frame, Place
+from .datatypes import Frame, Modality, Place
 from .errors import MapError
 from .map_folder import points_at
 from .map_store import load_map, save_map
@@ -25,7 +27,8 @@ from .recognizer import PlaceRecognizer
 
 logger = logging.getLogger(__name__)
 
-PLACES_PER_PART = 100
+PLACES_PER_PART, SECONDS_PER_PART = 100, 30.0  # a part is written after so many, or so long
+OUR_FOLDER, OUR_PART = re.compile("[0-9a-f]{32}"), re.compile(r"[0-9a-f]{8}-\d+")
 DAY_S = 86_400.0
 KEPT_DAYS = 14  # what no build has asked for by then, none will
 
@@ -47,8 +50,13 @@ class FinishedPlaces:
         self._is_kept = True
         self.taken = 0
         self._begin_part()
-        forget_old_ones(root)
-        self._found = load_parts(self._folder)
+        self._names: set[str] = set()  # of the parts that are this build's to remove
+        self._found: dict[str, Place] = {}
+        try:
+            forget_old_ones(root)
+            self._load_parts()
+        except OSError as problem:
+            self._give_up(problem)
 
     def make(self, frame: Frame, T_map_base: np.ndarray) -> Place:
         """As PlaceRecognizer.make_place. Raises BadInput."""
@@ -63,45 +71,71 @@ class FinishedPlaces:
         return place
 
     def remove(self) -> None:
-        """The map is saved: nothing of this is needed any more."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """The map is saved: what this build took and kept is needed no more. Other builds' parts stay."""
+        remove_parts(self._folder, self._names)
 
     def _begin_part(self) -> None:
-        self._part = PlaceMap(self.models, rig={"keys": []})
+        self._part, self._began = PlaceMap(self.models, rig={"keys": []}), time.monotonic()
 
     def _keep(self, key: str, place: Place) -> None:
         self._part.add(place)
         self._part.rig["keys"].append(key)
-        if len(self._part) < PLACES_PER_PART:
+        if len(self._part) < PLACES_PER_PART and time.monotonic() - self._began < SECONDS_PER_PART:
             return
+        name = f"{self._run}-{self._parts}"
+        self._names.add(name)
         try:
-            save_map(self._part, self._folder / f"{self._run}-{self._parts}")
+            self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # pictures of where somebody was
+            save_map(self._part, self._folder / name)
         except (MapError, OSError) as problem:
-            logger.warning("finished places are not kept, a build that breaks off will start again: %s", problem)
-            self._is_kept = False
+            self._give_up(problem)
             self.remove()  # they may take the room that the map needs
         self._parts += 1
         self._begin_part()
 
+    def _give_up(self, problem: Exception) -> None:
+        logger.warning("finished places are not kept, a build that breaks off will start again: %s", problem)
+        self._is_kept = False
 
-def load_parts(folder: Path) -> dict[str, Place]:
-    """Place by key, of all parts that are whole."""
-    found: dict[str, Place] = {}
-    for path in sorted(folder.glob("*")) if folder.is_dir() else []:
-        if points_at(path):
-            try:
-                part = load_map(path)
-                found |= dict(zip(part.rig["keys"], part.places(), strict=True))
-            except (MapError, OSError, KeyError, TypeError, ValueError) as problem:
-                logger.warning("finished places that cannot be used are made again: %s", problem)
-    return found
+    def _load_parts(self) -> None:
+        for path in sorted(self._folder.glob("*")) if self._folder.is_dir() else []:
+            if OUR_PART.fullmatch(path.name) and points_at(path):
+                self._names.add(path.name)
+                self._found |= load_part(path, self.models)
+
+
+def load_part(path: Path, models: dict[Modality, str]) -> dict[str, Place]:
+    """Place by key; none when the part is not whole."""
+    try:
+        part = load_map(path, models)
+        return dict(zip(part.rig["keys"], part.places(), strict=True))
+    except (MapError, OSError, KeyError, TypeError, ValueError) as problem:
+        logger.warning("finished places that cannot be used are made again: %s", problem)
+        return {}
 
 
 def forget_old_ones(root: Path) -> None:
-    """Remove what builds left that nobody went on with."""
+    """Remove the parts of builds that nobody went on with. What else lies there, whatever its age, is not ours."""
     for folder in root.glob("*") if root.is_dir() else []:
-        if folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT_DAYS * DAY_S:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # another build has removed it meanwhile
+            if OUR_FOLDER.fullmatch(folder.name) and time.time() - folder.lstat().st_mtime > KEPT_DAYS * DAY_S:
+                remove_parts(folder, {name for entry in folder.iterdir() if OUR_PART.fullmatch(name := name_of(entry))})
+
+
+def remove_parts(folder: Path, names: set[str]) -> None:
+    """Remove the maps of these names with all that their saves left, and then the folder, if it is empty."""
+    with suppress(OSError):
+        for entry in folder.iterdir():
+            if name_of(entry) in names and entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif name_of(entry) in names:
+                entry.unlink()
+        folder.rmdir()
+
+
+def name_of(entry: Path) -> str:
+    """Which map a file or folder beside it belongs to: NAME, NAME.v1-0123456789ab, .NAME.lock."""
+    return entry.name.lstrip(".").partition(".")[0]
 
 
 def code_of_core() -> str:

@@ -14,6 +14,7 @@ def check_writable(path: Path) -> None:
 
     Raises OSError that names what is in the way.
     """
+    path = Path(os.path.realpath(path))  # as write_json does
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "a file is to be written here, and this is a folder", str(path))
@@ -33,7 +34,7 @@ def write_json(path: Path, result: dict) -> None:
     text = json.dumps(plain(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".json-")
     try:
-        with open(handle, "w") as file:
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -21,8 +21,15 @@ def share_folder() -> Path:
 
 
 def user_cache(name: str) -> Path:
-    """vxp/NAME in the user's cache folder: what may be lost at any time."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vxp" / name
+    """vxp/NAME in the user's cache folder: what may be lost at any time.
+
+    For a user without a home folder, a path that no file can have.
+    """
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        home = Path(os.devnull)
+    return home / "vxp" / name
 
 
 def find_config(name: str) -> Path:
