@@ -11,7 +11,6 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
-from ..core.memory import use_one_steady_heap
 from .lifecycle import SensorNode
 from .shared_memory import remove_orphans
 from .spinning import spin, spin_once
@@ -53,7 +52,6 @@ class StopSignal:
 
 def serve(make_node: Callable[[], SensorNode], autostart: bool, ros_arguments: list[str], stop: StopSignal) -> int:
     """The exit code."""
-    use_one_steady_heap()
     remove_orphans()  # of a node that was killed, as this one may have been a moment ago
     try:
         # rclpy's own handlers would invalidate the context before the node has saved its map and said its last word.
