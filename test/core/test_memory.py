@@ -1,6 +1,55 @@
-"""Freed memory leaves the process, although blocks that are in use lie between what was freed."""
+"""Memory of processes that run for days: what stays behind, and how much of it frames take anew."""
 
-from vxp_ros.core.memory import give_back_freed_memory
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vxp_ros.core import memory as memory_module
+from vxp_ros.core.memory import CHUNK_BYTES, LastingMemory, give_back_freed_memory, new_memory
+
+needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
+
+FRAMES = """
+import resource, sys
+from vxp_ros.core.memory import keep_freed_memory
+
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+sizes = [1_000_000] * 10  # together more than twice the largest, which is what glibc keeps by default
+for frame in range(30):
+    if frame == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [b"x" * size for size in sizes]
+    del blocks
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 20)
+"""
+
+CLOUDS = """
+import sys
+import numpy as np, psutil
+from vxp_ros.core.memory import LastingMemory, keep_freed_memory
+
+keep_freed_memory()
+lasting = LastingMemory()
+copy = lasting.copy if sys.argv[1] == "lasting" else np.array
+before = psutil.Process().memory_info().rss
+clouds, small = [], []
+for _ in range(2_000):
+    transient = np.ones(15_000, np.float32)  # what a frame needs for a moment
+    clouds.append(copy(transient))
+    small.append(b"x" * 1_000)
+    del transient
+del clouds, lasting, copy
+print((psutil.Process().memory_info().rss - before) / 1e6)
+"""
+
+
+def number_from(program: str, argument: str) -> float:
+    command = [sys.executable, "-c", program, argument]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def test_freed_memory_goes_back_to_the_computer(scattered_memory):
@@ -8,3 +57,62 @@ def test_freed_memory_goes_back_to_the_computer(scattered_memory):
     assert memory.taken_mb > 180  # the control: all of it is free, and none of it has left the process
     give_back_freed_memory()
     assert memory.given_back_mb > 180
+
+
+@needs_glibc
+def test_frames_use_the_same_memory_again():
+    assert number_from(FRAMES, "default") > 1_000  # the control
+    assert number_from(FRAMES, "kept") < 50
+
+
+@needs_glibc
+def test_a_map_that_is_let_go_leaves_nothing_on_the_heap():
+    assert number_from(CLOUDS, "heap") > 80  # the control
+    assert number_from(CLOUDS, "lasting") < 12
+
+
+def test_copies_are_equal_read_only_and_their_own():
+    lasting, generator = LastingMemory(), np.random.default_rng(1)
+    sizes = [1, 7, 0, 1_000, CHUNK_BYTES // 4 - 1, CHUNK_BYTES, 3]
+    originals = [generator.normal(size=size).astype(np.float32) for size in sizes]
+    copies = [lasting.copy(original) for original in originals]
+    expected = [original.copy() for original in originals]
+    for original in originals:
+        original[:] = -1
+    for copy, value in zip(copies, expected, strict=True):
+        np.testing.assert_array_equal(copy, value)
+        assert not copy.size or not copy.flags.writeable
+        assert copy.ctypes.data % copy.itemsize == 0
+
+
+def test_a_copy_is_contiguous_whatever_the_original():
+    original = np.arange(24, dtype=np.float32).reshape(4, 6)[:, ::2].T
+    copy = LastingMemory().copy(original)
+    np.testing.assert_array_equal(copy, original)
+    assert copy.flags.c_contiguous and copy.dtype == original.dtype
+
+
+def test_bytes_come_back_equal():
+    lasting = LastingMemory()
+    for data in (b"", b"x", bytes(1_000), memoryview(b"abc")):
+        assert lasting.copy_bytes(data) == data
+
+
+def test_no_room_is_an_error_that_loses_nothing(monkeypatch):
+    lasting = LastingMemory()
+    first = lasting.copy(np.ones(3))
+    with monkeypatch.context() as patch:
+        patch.setattr(memory_module, "new_memory", no_room)
+        with pytest.raises(OSError, match="no room"):
+            lasting.copy(np.ones(CHUNK_BYTES))
+        np.testing.assert_array_equal(lasting.copy(np.full(3, 2.0)), [2, 2, 2])
+    np.testing.assert_array_equal(first, [1, 1, 1])
+
+
+def no_room(_size):
+    raise OSError(12, "no room")
+
+
+def test_what_the_computer_cannot_give_is_refused():
+    with pytest.raises(OSError):
+        new_memory(1 << 62)

@@ -1,13 +1,14 @@
 """Files of strangers, read whole: never a pipe or a device, which have no end, and never more than was agreed."""
 
 import errno
-import mmap
 import os
 import stat
 from io import BufferedReader
 from pathlib import Path
 
-LARGE_BYTES = 1 << 20  # from here on, memory of its own
+from .memory import new_memory
+
+LARGE_BYTES = 64 << 10  # from here on, memory of its own
 
 
 def read_plain_file(path: Path, limit: int, follow: bool = True) -> bytes:
@@ -28,7 +29,7 @@ def read_large_file(path: Path, size: int) -> bytes | memoryview:
     with open_plain_file(path, size, follow=False) as file:
         if size < LARGE_BYTES:
             return read_to_end(file, path, size)
-        memory = memoryview(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        memory = new_memory(size)
         if file.readinto(memory) < size or file.read(1):
             raise OSError(errno.EIO, f"it has not the {size} bytes of a moment ago", str(path))
         return memory.toreadonly()

@@ -11,6 +11,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
+from ..core.memory import keep_freed_memory
 from .lifecycle import SensorNode
 from .shared_memory import remove_orphans
 from .spinning import spin, spin_once
@@ -52,6 +53,7 @@ class StopSignal:
 
 def serve(make_node: Callable[[], SensorNode], autostart: bool, ros_arguments: list[str], stop: StopSignal) -> int:
     """The exit code."""
+    keep_freed_memory()
     remove_orphans()  # of a node that was killed, as this one may have been a moment ago
     try:
         # rclpy's own handlers would invalidate the context before the node has saved its map and said its last word.
