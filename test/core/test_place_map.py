@@ -73,6 +73,7 @@ def test_what_the_caller_does_with_his_arrays_later_changes_nothing():
     place_map.add(place)
     place.T_map_base[0, 3] = 99
     place.descriptors["camera"][:] = 99
+    place.cloud[:] = 99
     assert_same_place(place_map.place(0), make_place(1))
     with pytest.raises(ValueError, match="read-only"):
         place_map.poses[0] = 0
@@ -129,6 +130,21 @@ def test_an_unsound_place_is_refused_and_changes_nothing(changes, words):
     assert place_map.add(make_place(6)) == 6
     vector = make_place(6).descriptors["lidar"]
     assert place_map.search(vector, "lidar", 1)[0].tolist() == [6]
+
+
+def test_a_place_for_which_there_is_no_memory_is_refused_and_changes_nothing(monkeypatch):
+    place_map = make_map()
+    with monkeypatch.context() as patch:
+        patch.setattr(place_map._memory, "copy_bytes", no_memory)
+        with pytest.raises(MapError, match="no memory for another place"):
+            place_map.add(make_place(6))
+    assert len(place_map) == place_map.counts["lidar"] == 6
+    assert place_map.add(make_place(6)) == 6
+    assert_same_place(place_map.place(6), make_place(6))
+
+
+def no_memory(_data):
+    raise OSError(12, "Cannot allocate memory")
 
 
 def test_a_wrong_query_is_refused_with_both_dimensions():

@@ -83,7 +83,7 @@ class Place:
     T_odom_base: np.ndarray | None = None
     drive: int = 0
     cloud: np.ndarray | None = None
-    thumbnail: bytes = b""
+    thumbnail: bytes | memoryview = b""
 
 
 @dataclass(frozen=True)

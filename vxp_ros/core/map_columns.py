@@ -58,7 +58,7 @@ def to_files(places: Sequence[Place], dimensions: dict[Modality, int]) -> dict[s
 def from_files(manifest: Manifest, files: dict[str, Data]) -> tuple[list[Place], dict[Modality, VectorIndex]]:
     """The places, and the index of each modality. Raises MapError when the bytes do not say what format 1 asks for.
 
-    The arrays of the places are read-only views of the files' bytes.
+    Arrays and thumbnails of the places are read-only views of the files' bytes.
     """
     n = manifest.places
     stamps, drives = column(files, "stamp", np.int64, (n,)), column(files, "drive", np.int64, (n,))
@@ -83,7 +83,7 @@ def from_files(manifest: Manifest, files: dict[str, Data]) -> tuple[list[Place],
             T_odom_base=odometry[i] if has_odometry[i] else None,
             drive=int(drives[i]),
             cloud=clouds[slice(*cloud_ranges[i])] if cloud_ranges[i][0] < cloud_ranges[i][1] else None,
-            thumbnail=bytes(files["thumbnails.bin"][slice(*thumbnail_ranges[i])]),
+            thumbnail=files["thumbnails.bin"][slice(*thumbnail_ranges[i])],
         )
         for i in range(n)
     ]
@@ -129,7 +129,7 @@ def make_index(vectors: np.ndarray) -> VectorIndex:
     return index
 
 
-def offsets_of(parts: Iterable[np.ndarray | bytes]) -> np.ndarray:
+def offsets_of(parts: Iterable[np.ndarray | Data]) -> np.ndarray:
     """Where each part starts when they are packed, and where the last one ends: [N + 1] int64."""
     return np.cumsum([0, *map(len, parts)], dtype=np.int64)
 

@@ -10,6 +10,7 @@ from .datatypes import MODALITIES, Modality, Place
 from .errors import BadInput, MapError
 from .geometry import is_rigid
 from .index import VectorIndex
+from .memory import LastingMemory
 
 
 class PlaceMap:
@@ -38,6 +39,7 @@ class PlaceMap:
         self._indexes: dict[Modality, VectorIndex] = {}
         self._ids: dict[Modality, list[int]] = {}  # place id of each index row
         self._poses: np.ndarray | None = None
+        self._memory = LastingMemory()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -69,10 +71,14 @@ class PlaceMap:
             return self._poses
 
     def add(self, place: Place) -> int:
-        """Append one place and return its id. Raises MapError, and changes nothing, when the place is not sound."""
+        """Append a copy of the place and return its id.
+
+        Raises MapError, and changes nothing, when the place is not sound or there is no memory for it.
+        """
         place = with_stored_types(place)
         with self._lock:
             self._check(place)
+            place = self._lasting(place)
             place_id = len(self._places)
             for modality, vector in place.descriptors.items():
                 index = self._indexes.setdefault(modality, VectorIndex(len(vector)))
@@ -143,6 +149,18 @@ class PlaceMap:
             for modality in indexes
         }
 
+    def _lasting(self, place: Place) -> Place:
+        """The place with all that is large apart from the heap, which frames use."""
+        try:
+            return replace(
+                place,
+                descriptors={key: self._memory.copy(vector) for key, vector in place.descriptors.items()},
+                cloud=None if place.cloud is None else self._memory.copy(place.cloud),
+                thumbnail=self._memory.copy_bytes(place.thumbnail),
+            )
+        except OSError as problem:
+            raise MapError(f"no memory for another place: {problem}") from None
+
     def _check(self, place: Place) -> None:
         if not place.descriptors:
             raise MapError("a place needs at least one descriptor")
@@ -166,14 +184,14 @@ class PlaceMap:
 
 
 def with_stored_types(place: Place) -> Place:
-    """The place with arrays of the types that a map stores, and of its own where a caller may write to them later."""
+    """The place with arrays of the types that a map stores."""
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is refused for that
         return replace(
             place,
             T_map_base=np.array(place.T_map_base, dtype=np.float64),
             T_odom_base=None if place.T_odom_base is None else np.array(place.T_odom_base, dtype=np.float64),
-            descriptors={key: np.array(vector, dtype=np.float32) for key, vector in place.descriptors.items()},
-            cloud=None if place.cloud is None else np.ascontiguousarray(place.cloud, dtype=np.float32),
+            descriptors={key: np.asarray(vector, dtype=np.float32) for key, vector in place.descriptors.items()},
+            cloud=None if place.cloud is None else np.asarray(place.cloud, dtype=np.float32),
         )
 
 
