@@ -1,11 +1,12 @@
 """Hours of replay through a localizer and a loop closer: python scripts/benchmark_soak.py BAG --map MAP --minutes 120
 
 The bag is looped at --rate (10) times its speed; both nodes are processes of their own, with the shipped model. Once a
-minute the localizer loads its map again, a parameter is set, and every five minutes the loop closer's map, which grows
-with the drive, is cleared. Memory, threads and open files are read from /proc every five seconds; the slope of the
-resident sets after the warm-up is fitted by least squares over blocks of --block seconds. The naive control is a node
-in the same replay that keeps each odometry message: the same fit must call it a leak, and 2 MB/h that are added to the
-localizer's own samples too. `--again FILE` judges a result file anew, by the samples that it holds.
+minute the localizer loads its map again, a parameter is set, and the loop closer's map, which grows with the drive, is
+cleared. Memory, threads and open files are read from /proc every five seconds; the slope of the resident sets after the
+warm-up is fitted by least squares over blocks of --block seconds, the loop closer's at an equal number of places. The
+naive control is a node in the same replay that keeps each odometry message: the same fit must call it a leak, and
+2 MB/h that are added to the nodes' own samples too. `--again FILE` judges a result file anew, by the samples that it
+holds.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from vxp_ros.core.json_file import write_json
 from vxp_ros.demo.data import read_moments, rig_parameters
 from vxp_ros.demo.processes import Processes, interruptible
 
-SAMPLE_S, MINUTE_S, CLEAR_MINUTES = 5.0, 60.0, 5
+SAMPLE_S, MINUTE_S = 5.0, 60.0
 REMAPPINGS = ("image/compressed:=/camera/image_raw/compressed", "camera_info:=/camera/camera_info")
 
 
@@ -125,7 +126,7 @@ def run_for(seconds: float, watch: Watch, children: dict) -> tuple[dict, list[di
     while (now := time.monotonic() - began) < seconds:
         if now >= MINUTE_S * (minute + 1):
             minute += 1
-            watch.do_chores(minute, clears=minute % CLEAR_MINUTES == 0)
+            watch.do_chores()
         watch.spin(max(0.0, began + SAMPLE_S * (len(samples) + 1) - time.monotonic()))
         watch.check_alive()
         moment = {name: memory_of(child.process.pid) for name, child in children.items() if name != "player"}

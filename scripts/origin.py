@@ -6,6 +6,8 @@ import subprocess
 import time
 from pathlib import Path
 
+CODE = ("vxp_ros", "vxp_training", "test", "scripts", "config", "launch", "msg", "srv", "weights", "requirements")
+
 
 def origin_of(root: Path) -> dict[str, str]:
     """Date, commit of the code in `root`, Python and machine of this moment."""
@@ -21,7 +23,7 @@ def commit(root: Path) -> str:
     """Short hash of the code under test, with "+" when it has changes that are not committed; "" without git."""
     try:
         names = git(root, "rev-parse", "--short=9", "HEAD")
-        return names + ("+" if git(root, "status", "--porcelain", "--", "vxp_ros", "vxp_training", "test") else "")
+        return names + ("+" if git(root, "status", "--porcelain", "--", *CODE) else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
 

@@ -21,16 +21,38 @@ def block_sizes(samples: list[dict], name: str, block_s: float) -> tuple[np.ndar
     The registration process lives as long as its node; its forks last a second each, share its pages and would count
     those again, by chance of the moment.
     """
-    times = np.array([sample["t"] for sample in samples])
+    times, blocks = blocks_of(samples, block_s)
     own = np.array([sample[name]["rss_mb"] for sample in samples])
     children = np.array([sample[name]["children_mb"] for sample in samples])
-    blocks = ((times - times[0]) // block_s).astype(int)
     spacing = np.median(np.diff(times)) if len(times) > 1 else 0.0
     members = [blocks == block for block in range(int((times[-1] - times[0] + spacing + 0.5) // block_s))]
     return (
         np.array([times[member].mean() / 3600 for member in members]),
         np.array([own[member].mean() + children[member].min() for member in members]),
     )
+
+
+def at_an_equal_map(samples: list[dict], name: str, block_s: float) -> list[dict]:
+    """The same samples, less what the map of this node takes at the moment, by how many places it holds.
+
+    What a place takes is fitted within blocks, while the map grows and is cleared: a leak moves whole blocks and stays.
+    """
+    _, blocks = blocks_of(samples, block_s)
+    places, sizes = np.array([(sample["places"], sample[name]["rss_mb"]) for sample in samples], float).T
+    for block in np.unique(blocks):
+        places[blocks == block] -= places[blocks == block].mean()
+        sizes[blocks == block] -= sizes[blocks == block].mean()
+    cost = places @ sizes / max(places @ places, 1.0)
+    return [
+        {**sample, name: {**sample[name], "rss_mb": sample[name]["rss_mb"] - cost * sample["places"]}}
+        for sample in samples
+    ]
+
+
+def blocks_of(samples: list[dict], block_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds of each sample, and the number of its block."""
+    times = np.array([sample["t"] for sample in samples])
+    return times, ((times - times[0]) // block_s).astype(int)
 
 
 def least_squares(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

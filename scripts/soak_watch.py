@@ -88,15 +88,14 @@ class Watch:
         while (left := end - self.node.get_clock().now().nanoseconds) > 0:
             self.executor.spin_once(timeout_sec=left / 1e9)
 
-    def do_chores(self, minute: int, clears: bool) -> None:
-        """Load the localizer's map again, set one of its parameters, and perhaps clear the loop closer's map."""
+    def do_chores(self) -> None:
+        """Load the localizer's map again, set one of its parameters, and clear the loop closer's map."""
         self._parameter = 9 - self._parameter
         value = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=self._parameter)
         request = SetParameters.Request(parameters=[Parameter(name="match.top_k", value=value)])
         self._call("set", self._set, request, lambda answer: answer.results[0].successful)
         self._call("load", self._load, LoadMap.Request(name=self.map_name), lambda answer: answer.success)
-        if clears:
-            self._call("clear", self._clear, Trigger.Request(), lambda answer: answer.success)
+        self._call("clear", self._clear, Trigger.Request(), lambda answer: answer.success)
 
     def _call(self, name: str, client, request, is_good) -> None:
         self.chores[f"{name}_asked"] += 1

@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("vxp_ros/**/*.py"), *ROOT.glob("vxp_training/**/*.py")])
+SCRIPTS = {path.stem: path for path in sorted(ROOT.glob("scripts/*.py"))}  # which import each other by these names
 ROS_PACKAGES = {
     "rclpy", "launch", "launch_ros", "tf2_ros", "tf2_msgs", "cv_bridge", "sensor_msgs_py", "tf_transformations",
     "message_filters", "rosbag2_py", "ament_index_python", "builtin_interfaces", "rosgraph_msgs", "rcl_interfaces",
@@ -87,7 +88,7 @@ def test_bag_library_stays_in_its_folder(package):
     assert all(user.startswith(ONE_FOLDER_EACH[package]) for user in users)
 
 
-@pytest.mark.parametrize("path", [*FILES, *sorted(ROOT.glob("scripts/*.py"))], ids=lambda path: relative(path))
+@pytest.mark.parametrize("path", [*FILES, *SCRIPTS.values()], ids=relative)
 def test_what_is_imported_from_our_own_files_is_there(path):
     """Also where an import stands in a function that no test calls, or a library is not installed."""
     missing = {f"{module}.{name}" for module, name in own_imports(path) if name not in names_in(module)}
@@ -97,6 +98,8 @@ def test_what_is_imported_from_our_own_files_is_there(path):
 def test_an_import_of_what_is_gone_would_be_noticed():
     assert "walk" in names_in("vxp_ros.core.settings") and "config" in names_in("vxp_ros.core")
     assert "walk" not in names_in("vxp_ros.core.config")
+    assert "rss_slope" in names_in("soak_fit") and "judged" not in names_in("soak_fit")
+    assert ("soak_fit", "rss_slope") in own_imports(SCRIPTS["soak_report"])
 
 
 def own_imports(path: Path) -> set[tuple[str, str]]:
@@ -106,7 +109,8 @@ def own_imports(path: Path) -> set[tuple[str, str]]:
         if isinstance(node, ast.ImportFrom):
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             module = ".".join(filter(None, [base, node.module]))
-            if module.split(".")[0] in ("vxp_ros", "vxp_training") and module not in ("vxp_ros.msg", "vxp_ros.srv"):
+            ours = module.split(".")[0] in ("vxp_ros", "vxp_training", *SCRIPTS)
+            if ours and module not in ("vxp_ros.msg", "vxp_ros.srv"):
                 found |= {(module, alias.name) for alias in node.names}
     return found
 
@@ -114,7 +118,7 @@ def own_imports(path: Path) -> set[tuple[str, str]]:
 @cache
 def names_in(module: str) -> set[str]:
     """All names that a module binds anywhere, and the modules of a package."""
-    path = ROOT / Path(*module.split("."))
+    path = SCRIPTS.get(module, ROOT / Path(*module.split(".")))
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     names = {entry.stem for entry in path.iterdir()} | {"msg", "srv"} if path.is_dir() else set()
     for node in ast.walk(ast.parse(source.read_text()) if source.exists() else ast.Module([], [])):

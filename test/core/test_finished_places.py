@@ -27,9 +27,12 @@ def small_parts(monkeypatch) -> None:
     monkeypatch.setattr(finished_places, "PLACES_PER_PART", 2)
 
 
-def open_places(root: Path, question: str = "bag:drive", model: str = "", **settings) -> FinishedPlaces:
+def open_places(
+    root: Path, question: str = "bag:drive", model: str = "", device: str = "cpu", **settings
+) -> FinishedPlaces:
     encoder = MeanEncoder("camera", "lidar")
     encoder.model_id += model
+    encoder.device = device
     return FinishedPlaces(root, question, PlaceRecognizer(encoder), KeyframeSettings(**settings))
 
 
@@ -52,7 +55,8 @@ def test_the_next_build_takes_what_is_finished(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"question": "bag:other"}, {"model": "x"}, {"cloud_voxel": 0.5}, {"min_travel": 2.0}]
+    "change",
+    [{"question": "bag:other"}, {"model": "x"}, {"device": "cuda:0"}, {"cloud_voxel": 0.5}, {"min_travel": 2.0}],
 )
 def test_another_question_takes_nothing(tmp_path, change):
     make_all(open_places(tmp_path))
@@ -64,6 +68,13 @@ def test_another_question_takes_nothing(tmp_path, change):
 def test_other_code_takes_nothing(tmp_path, monkeypatch):
     make_all(open_places(tmp_path))
     monkeypatch.setattr(finished_places, "code_of_core", lambda: "other")
+    assert open_places(tmp_path)._found == {}
+
+
+def test_another_torch_takes_nothing(tmp_path, monkeypatch):
+    make_all(open_places(tmp_path))
+    assert open_places(tmp_path)._found
+    monkeypatch.setattr(finished_places.torch, "__version__", "2.10.0")
     assert open_places(tmp_path)._found == {}
 
 

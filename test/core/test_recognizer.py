@@ -21,7 +21,7 @@ class MeanEncoder:
     """Describes a frame by the mean of its points, or of its pixels: one shared space, as the real one has."""
 
     def __init__(self, *modalities: str, calibration: Calibration | None = None):
-        self.modalities, self.model_id = modalities, MODEL
+        self.modalities, self.model_id, self.device = modalities, MODEL, "cpu"
         self.calibration = calibration or Calibration()
         self.lengths = {}
 

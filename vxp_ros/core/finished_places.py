@@ -1,7 +1,7 @@
 """Places that a build has finished, kept until its map is saved: a build that was killed goes on from them.
 
-A place is found again by all that it was made of, to the last bit: the frame, the model, the settings and the code of
-this folder. So it is never that of another recording, even of one with the same name.
+A place is found again by all that it was made of, to the last bit: the frame, the model, the settings, the code of
+this folder, PyTorch and the device. So it is never that of another recording, even of one with the same name.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from .config import KeyframeSettings
 from .datatypes import Frame, Modality, Place
@@ -42,9 +43,10 @@ class FinishedPlaces:
 
     def __init__(self, root: Path, question: str, recognizer: PlaceRecognizer, keyframe: KeyframeSettings):
         self.keyframe = keyframe
-        self.models = dict.fromkeys(recognizer.encoder.modalities, recognizer.encoder.model_id)
+        encoder = recognizer.encoder
+        self.models = dict.fromkeys(encoder.modalities, encoder.model_id)
         self._recognizer = recognizer
-        self._origin = digest_of((code_of_core(), recognizer.encoder.model_id, keyframe))
+        self._origin = digest_of((code_of_core(), torch.__version__, encoder.device, encoder.model_id, keyframe))
         self._folder = root / digest_of((question, self._origin))
         self._run, self._parts = secrets.token_hex(4), 0
         self._is_kept = True
