@@ -5,8 +5,7 @@ minute the localizer loads its map again, a parameter is set, and the loop close
 cleared. Memory, threads and open files are read from /proc every five seconds; the slope of the resident sets after the
 warm-up is fitted by least squares over blocks of --block seconds, the loop closer's at an equal number of places. The
 naive control is a node in the same replay that keeps each odometry message: the same fit must call it a leak, and
-2 MB/h that are added to the nodes' own samples too. `--again FILE` judges a result file anew, by the samples that it
-holds.
+2 MB/h that are added to the nodes' own samples too. `--again FILE` judges a result file anew.
 """
 
 import argparse
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from origin import origin_of
 from soak_fit import accounts
-from soak_report import NODES, judged, make_report
+from soak_report import NODES, make_report, rows
 from soak_watch import Watch, keep_every_message, memory_of
 
 from vxp_ros.core.json_file import write_json
@@ -37,7 +36,7 @@ def main() -> None:
         return keep_every_message()
     if options.again:
         report = json.loads(options.again.read_text())
-        return finish(options.again, judged({"block_s": options.block, **report}, report["samples"]))
+        return finish(options.again, make_report(rows(report["samples"]), report | {"block_s": options.block}))
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(102))
     with tempfile.TemporaryDirectory() as folder, interruptible():
         logs = options.logs or Path(folder)

@@ -89,12 +89,14 @@ class Watch:
             self.executor.spin_once(timeout_sec=left / 1e9)
 
     def do_chores(self) -> None:
-        """Load the localizer's map again, set one of its parameters, and clear the loop closer's map."""
+        """Load the localizer's map again, set one of its parameters, and count and clear what the loop closer has."""
         self._parameter = 9 - self._parameter
         value = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=self._parameter)
         request = SetParameters.Request(parameters=[Parameter(name="match.top_k", value=value)])
         self._call("set", self._set, request, lambda answer: answer.results[0].successful)
         self._call("load", self._load, LoadMap.Request(name=self.map_name), lambda answer: answer.success)
+        closures = self.values["loop_closer"].get("closures", {})
+        self.chores.update({key: int(closures.get(key, 0)) for key in ("registrations", "published")})
         self._call("clear", self._clear, Trigger.Request(), lambda answer: answer.success)
 
     def _call(self, name: str, client, request, is_good) -> None:

@@ -71,10 +71,11 @@ def test_other_code_takes_nothing(tmp_path, monkeypatch):
     assert open_places(tmp_path)._found == {}
 
 
-def test_another_torch_takes_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("library", ["torch", "np", "cv2"])
+def test_another_library_takes_nothing(tmp_path, monkeypatch, library):
     make_all(open_places(tmp_path))
     assert open_places(tmp_path)._found
-    monkeypatch.setattr(finished_places.torch, "__version__", "2.10.0")
+    monkeypatch.setattr(getattr(finished_places, library), "__version__", "1.0.0")
     assert open_places(tmp_path)._found == {}
 
 

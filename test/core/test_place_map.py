@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from map_samples import DIMENSION, MODELS, assert_same_place, make_map, make_pla
 from vxp_ros.core.errors import BadInput, MapError
 from vxp_ros.core.index import VectorIndex
 from vxp_ros.core.map_store import load_map, save_map
+from vxp_ros.core.memory import LastingMemory
 from vxp_ros.core.place_map import PlaceMap
 
 
@@ -132,19 +134,34 @@ def test_an_unsound_place_is_refused_and_changes_nothing(changes, words):
     assert place_map.search(vector, "lidar", 1)[0].tolist() == [6]
 
 
-def test_a_place_for_which_there_is_no_memory_is_refused_and_changes_nothing(monkeypatch):
-    place_map = make_map()
+@pytest.mark.parametrize("places", [0, 6])
+@pytest.mark.parametrize("what", ["thumbnail", "first index", "second index"])
+def test_a_place_for_which_there_is_no_memory_is_refused_and_changes_nothing(monkeypatch, places, what):
+    place_map = make_map(places=places)
+    counts, place = place_map.counts, make_place(7)
     with monkeypatch.context() as patch:
-        patch.setattr(place_map._memory, "copy_bytes", no_memory)
+        if what == "thumbnail":
+            patch.setattr(LastingMemory, "copy_bytes", fail_after(0, LastingMemory.copy_bytes, OSError))
+        else:
+            patch.setattr(VectorIndex, "add", fail_after(what == "second index", VectorIndex.add, MemoryError))
         with pytest.raises(MapError, match="no memory for another place"):
-            place_map.add(make_place(6))
-    assert len(place_map) == place_map.counts["lidar"] == 6
-    assert place_map.add(make_place(6)) == 6
-    assert_same_place(place_map.place(6), make_place(6))
+            place_map.add(place)
+    assert (len(place_map), place_map.counts) == (places, counts)
+    assert place_map.add(place) == places
+    assert_same_place(place_map.place(places), place)
+    assert place_map.search(place.descriptors["lidar"], "lidar", 1)[0].tolist() == [places]
 
 
-def no_memory(_data):
-    raise OSError(12, "Cannot allocate memory")
+def fail_after(good_calls: int, method, error: type[Exception]):
+    """The method, which fails after so many calls."""
+    calls = count()
+
+    def call(*arguments):
+        if next(calls) < good_calls:
+            return method(*arguments)
+        raise error("no room")
+
+    return call
 
 
 def test_a_wrong_query_is_refused_with_both_dimensions():

@@ -1,7 +1,7 @@
 """Places that a build has finished, kept until its map is saved: a build that was killed goes on from them.
 
 A place is found again by all that it was made of, to the last bit: the frame, the model, the settings, the code of
-this folder, PyTorch and the device. So it is never that of another recording, even of one with the same name.
+this folder, its libraries and the device. So it is never that of another recording, even of one with the same name.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
@@ -46,7 +47,7 @@ class FinishedPlaces:
         encoder = recognizer.encoder
         self.models = dict.fromkeys(encoder.modalities, encoder.model_id)
         self._recognizer = recognizer
-        self._origin = digest_of((code_of_core(), torch.__version__, encoder.device, encoder.model_id, keyframe))
+        self._origin = digest_of((code_of_core(), libraries(), encoder.device, encoder.model_id, keyframe))
         self._folder = root / digest_of((question, self._origin))
         self._run, self._parts = secrets.token_hex(4), 0
         self._is_kept = True
@@ -145,6 +146,11 @@ def code_of_core() -> str:
     return digest_of(tuple(file.read_bytes() for file in files))
 
 
+def libraries() -> tuple[str, ...]:
+    """The versions of those that compute a place."""
+    return torch.__version__, np.__version__, cv2.__version__
+
+
 def digest_of(value: Any) -> str:
     """Of every bit of a nest of dataclasses, dicts, tuples and arrays."""
     hasher = hashlib.sha256()
@@ -164,7 +170,7 @@ def feed(hasher, value: Any) -> None:
     elif isinstance(value, np.ndarray):
         hasher.update(f"{value.dtype.str}{value.shape};".encode())
         hasher.update(np.ascontiguousarray(value).view(np.uint8).data if value.size else b"")
-    elif isinstance(value, bytes):
-        hasher.update(f"bytes{len(value)};".encode() + value)
+    elif isinstance(value, bytes | memoryview):
+        hasher.update(f"bytes{len(value)};".encode() + bytes(value))
     else:
         hasher.update(f"{type(value).__name__}{value!r};".encode())

@@ -1,6 +1,7 @@
-"""Nearest descriptors: an exact FAISS index over the vectors of one modality, and its bytes on disk.
+"""Nearest descriptors: exact search by FAISS among the vectors of one modality, and FAISS's flat index on disk.
 
-Flat search takes about 1 ms for 10,000 vectors of 256 numbers and has nothing to train or tune.
+Search takes about 1 ms for 10,000 vectors of 256 numbers and has nothing to train or tune. The vectors lie apart from
+the heap: FAISS's own index, which grows with a map for minutes, split what frames need again and again.
 """
 
 import faiss
@@ -8,32 +9,41 @@ import numpy as np
 
 from .errors import MapError
 from .floors import require
+from .memory import new_memory
 
 require("faiss", faiss.__version__)
 
 FLAT_L2 = b"IxF2"  # how FAISS marks a flat L2 index; no other of its parsers ever sees the bytes of a map
+FIRST_ROWS = 256  # to have room for; what is not used yet takes no memory
 LOOP_LIMIT = 1 << 20  # of repeated fields in a serialised index; ours has none
 
 
 class VectorIndex:
     """Rows of [D] float32 vectors, numbered in the order in which they were added. Finite vectors only.
 
-    Not safe for concurrent use: FAISS may move its storage while it adds. `PlaceMap` holds a lock around it.
+    Not safe for concurrent use: adding may move its storage. `PlaceMap` holds a lock around it.
     """
 
     def __init__(self, dimension: int):
-        self._flat = faiss.IndexFlatL2(dimension)
+        self._rows, self._length = np.zeros((0, dimension), np.float32), 0
 
     @property
     def dimension(self) -> int:
-        return self._flat.d
+        return self._rows.shape[1]
 
     def __len__(self) -> int:
-        return self._flat.ntotal
+        return self._length
 
     def add(self, vectors: np.ndarray) -> None:
-        """Append rows [n, D] float32. Raises ValueError unless all are finite: NaN would poison every later search."""
-        self._flat.add(self._checked(vectors))
+        """Append rows [n, D] float32.
+
+        Raises ValueError unless all are finite: NaN would poison every later search. Raises OSError without memory.
+        """
+        self._append(self._checked(vectors))
+
+    def cut(self, length: int) -> None:
+        """Take away the rows from `length` on."""
+        self._length = length
 
     def search(self, vector: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The m = min(k, len) rows nearest to `vector` [D]: rows int64 [m], L2 distances float32 [m], ascending. m > 0.
@@ -45,16 +55,18 @@ class VectorIndex:
         # One thread: spinning OpenMP teams make single queries slower on a busy computer, and FAISS's setting counts
         # only for the thread that makes it.
         faiss.omp_set_num_threads(1)
-        squared, rows = self._flat.search(self._checked(vector[None]), min(k, len(self)))
+        squared, rows = faiss.knn(self._checked(vector[None]), self.vectors(), min(k, len(self)))
         return rows[0], np.sqrt(np.maximum(squared[0], 0.0))
 
     def vectors(self) -> np.ndarray:
-        """A copy of all rows, [n, D] float32."""
-        return self._flat.reconstruct_n(0, len(self))
+        """All rows, [n, D] float32: a view."""
+        return self._rows[: self._length]
 
     def to_bytes(self) -> bytes:
         """The index in FAISS's own file format."""
-        return faiss.serialize_index(self._flat).tobytes()
+        flat = faiss.IndexFlatL2(self.dimension)
+        flat.add(self.vectors())
+        return faiss.serialize_index(flat).tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes | memoryview, dimension: int, count: int) -> "VectorIndex":
@@ -66,8 +78,18 @@ class VectorIndex:
         if (flat.d, flat.ntotal, flat.metric_type, flat.is_trained) != (dimension, count, faiss.METRIC_L2, True):
             raise MapError(f"the index holds {flat.ntotal} vectors of length {flat.d}, expected {count} of {dimension}")
         index = cls(dimension)
-        index._flat = flat
+        index._append(flat.reconstruct_n(0, count))
         return index
+
+    def _append(self, vectors: np.ndarray) -> None:
+        length = self._length + len(vectors)
+        if length > len(self._rows):
+            rows = max(length, 2 * len(self._rows), FIRST_ROWS)
+            room = np.frombuffer(new_memory(4 * rows * self.dimension), np.float32).reshape(rows, self.dimension)
+            room[: self._length] = self.vectors()
+            self._rows = room
+        self._rows[self._length : length] = vectors
+        self._length = length
 
     def _checked(self, vectors: np.ndarray) -> np.ndarray:
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)

@@ -57,7 +57,7 @@ class LastingMemory:
     def copy(self, array: np.ndarray) -> np.ndarray:
         """The same array, C-contiguous, read-only and in this memory. Raises OSError when the computer has no room."""
         if not array.size:
-            return array
+            return array.copy()
         room = np.frombuffer(self._take(array.nbytes), dtype=array.dtype).reshape(array.shape)
         room[...] = array
         room.flags.writeable = False

@@ -78,11 +78,15 @@ class PlaceMap:
         place = with_stored_types(place)
         with self._lock:
             self._check(place)
-            place = self._lasting(place)
             place_id = len(self._places)
-            for modality, vector in place.descriptors.items():
-                index = self._indexes.setdefault(modality, VectorIndex(len(vector)))
-                index.add(vector[None])
+            try:
+                place = self._lasting(place)
+                for modality, vector in place.descriptors.items():
+                    self._indexes.setdefault(modality, VectorIndex(len(vector))).add(vector[None])
+            except (OSError, MemoryError) as problem:
+                self._cut_indexes()
+                raise MapError(f"no memory for another place: {problem}") from None
+            for modality in place.descriptors:
                 self._ids.setdefault(modality, []).append(place_id)
             self._places.append(place)
             self._poses = None
@@ -150,16 +154,22 @@ class PlaceMap:
         }
 
     def _lasting(self, place: Place) -> Place:
-        """The place with all that is large apart from the heap, which frames use."""
-        try:
-            return replace(
-                place,
-                descriptors={key: self._memory.copy(vector) for key, vector in place.descriptors.items()},
-                cloud=None if place.cloud is None else self._memory.copy(place.cloud),
-                thumbnail=self._memory.copy_bytes(place.thumbnail),
-            )
-        except OSError as problem:
-            raise MapError(f"no memory for another place: {problem}") from None
+        """The place with copies of its arrays apart from the heap, which the work on frames uses."""
+        return replace(
+            place,
+            T_map_base=self._memory.copy(place.T_map_base),
+            T_odom_base=None if place.T_odom_base is None else self._memory.copy(place.T_odom_base),
+            descriptors={key: self._memory.copy(vector) for key, vector in place.descriptors.items()},
+            cloud=None if place.cloud is None else self._memory.copy(place.cloud),
+            thumbnail=self._memory.copy_bytes(place.thumbnail),
+        )
+
+    def _cut_indexes(self) -> None:
+        """Take back the rows of a place that was not added."""
+        for modality, index in list(self._indexes.items()):
+            index.cut(len(self._ids.get(modality, ())))
+            if not len(index):
+                del self._indexes[modality]
 
     def _check(self, place: Place) -> None:
         if not place.descriptors:
@@ -188,8 +198,8 @@ def with_stored_types(place: Place) -> Place:
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is refused for that
         return replace(
             place,
-            T_map_base=np.array(place.T_map_base, dtype=np.float64),
-            T_odom_base=None if place.T_odom_base is None else np.array(place.T_odom_base, dtype=np.float64),
+            T_map_base=np.asarray(place.T_map_base, dtype=np.float64),
+            T_odom_base=None if place.T_odom_base is None else np.asarray(place.T_odom_base, dtype=np.float64),
             descriptors={key: np.asarray(vector, dtype=np.float32) for key, vector in place.descriptors.items()},
             cloud=None if place.cloud is None else np.asarray(place.cloud, dtype=np.float32),
         )

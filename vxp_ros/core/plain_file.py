@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .memory import new_memory
 
-LARGE_BYTES = 64 << 10  # from here on, memory of its own
+LARGE_BYTES = 64 << 10  # from here on, memory of its own; smaller ones find room on the heap between others
 
 
 def read_plain_file(path: Path, limit: int, follow: bool = True) -> bytes:

@@ -71,6 +71,7 @@ class NewestWorker:
                 request = self._requests.popleft() if self._requests else None
                 item = None if request else self._slot.pop()
             self._serve(*request) if request else self._process(item)
+            request = item = None  # what they hold, perhaps a map that was cleared, goes now and not with the next one
 
     def _serve(self, job: Callable[[], Any], future: Future) -> None:
         if not future.set_running_or_notify_cancel():  # the caller has given up meanwhile
