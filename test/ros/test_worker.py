@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 from concurrent.futures import CancelledError
 
 import pytest
@@ -63,6 +64,22 @@ def test_the_newest_wins_and_the_rest_is_counted(bench):
     assert bench.done == [0, 99]
     assert bench.dropped == [(item, "superseded") for item in range(1, 99)]
     wait_for(lambda: bench.ledger.snapshot()["in_flight"] == 0)
+
+
+@pytest.mark.parametrize("submit", [lambda worker, item: worker.submit(item), NewestWorker.request])
+def test_what_was_done_is_not_held_until_the_next(submit):
+    class Item:
+        def __call__(self):
+            done.set()
+
+    done = threading.Event()
+    worker, item = NewestWorker(lambda item: item(), on_drop=lambda *_: None), Item()
+    gone = weakref.ref(item)
+    submit(worker, item)
+    assert done.wait(5)
+    del item
+    wait_for(lambda: gone() is None)
+    worker.stop()
 
 
 def test_a_defect_in_the_handler_is_recorded_and_does_not_end_the_thread():

@@ -81,15 +81,13 @@ def check_registration() -> None:
 
 def merge_one(first: "PlaceMap", other: "PlaceMap", path: Path, same_frame: bool) -> dict:
     """Add the places of one map to the first and those before, if it aligns. Returns its part of the report."""
-    from ..core.map_alignment import in_frame_of
-
     entry = {"path": str(path), "places": len(other), "problem": "", "alignment": None}
     try:
         if same_frame:
             first.merge(other)
         else:
             alignment = align(first, other, path)
-            first.merge(in_frame_of(first, other, alignment.T_a_b))
+            first.merge(other, alignment.T_a_b)
             entry["alignment"] = alignment_report(alignment)
     except MapError as problem:
         entry["problem"] = str(problem)

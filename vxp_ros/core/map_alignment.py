@@ -5,7 +5,7 @@ much they disagree.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -114,11 +114,3 @@ def agreement(found: list[Match], tried: int, settings: AlignmentSettings) -> li
             f"so places look alike or a drive drifted much: {REMEDY}"
         )
     return best
-
-
-def in_frame_of(a: PlaceMap, b: PlaceMap, T_a_b: np.ndarray) -> PlaceMap:
-    """A copy of `b` with its places moved into the frame of `a`. T_a_b: [4, 4]."""
-    moved = PlaceMap(b.models, a.map_frame, b.base_frame, b.rig)
-    for place in b.places():
-        moved.add(replace(place, T_map_base=T_a_b @ place.T_map_base))
-    return moved

@@ -121,18 +121,20 @@ class PlaceMap:
             ids = self._ids[modality]
             return np.array([ids[row] for row in rows], dtype=np.int64), distances
 
-    def merge(self, other: "PlaceMap") -> None:
-        """Append the places of `other`, whose poses must be in this map's frame; they get new ids and drive numbers.
+    def merge(self, other: "PlaceMap", T_map_other: np.ndarray | None = None) -> None:
+        """Append copies of the places of `other`; they get new ids and drive numbers.
 
-        Raises MapError, and changes nothing, when models, dimensions or frames differ.
+        T_map_other: [4, 4] of the other's frame in this map's; None when they share one. Raises MapError, and changes
+        nothing, when models, dimensions or, without T_map_other, frames differ.
         """
         self.check_like(other)
-        if other.map_frame != self.map_frame:
+        if T_map_other is None and other.map_frame != self.map_frame:
             raise MapError(f"maps of different frames cannot be merged: {self.map_frame} and {other.map_frame}")
         places = other.places()
         first_drive = 1 + max((place.drive for place in self.places()), default=-1)
         for place in places:
-            self.add(replace(place, drive=place.drive + first_drive))
+            T_map_base = place.T_map_base if T_map_other is None else T_map_other @ place.T_map_base
+            self.add(replace(place, T_map_base=T_map_base, drive=place.drive + first_drive))
 
     def check_like(self, other: "PlaceMap") -> None:
         """Raises MapError when places of `other` cannot be places of this map, wherever they are."""
