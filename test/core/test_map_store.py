@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from map_samples import MODELS, assert_same_place, generation_of, make_map, make
 from vxp_ros.core.errors import MapError
 from vxp_ros.core.map_store import check_map, describe_map, load_map, path_of_map, save_map
 from vxp_ros.core.place_map import PlaceMap
+from vxp_ros.core.plain_file import LARGE_BYTES
 
 
 def test_a_map_comes_back_as_it_was(tmp_path):
@@ -73,6 +75,16 @@ def test_a_map_of_one_modality_without_clouds_and_thumbnails(tmp_path, modality)
     assert loaded.modalities == (modality,)
     assert_same_place(loaded.place(0), place_map.place(0))
     assert describe_map(tmp_path / "town")["cloud_points"] == 0
+
+
+def test_large_thumbnails_are_views_of_their_file(tmp_path):
+    place_map = PlaceMap(MODELS)
+    for i in range(3):
+        place_map.add(replace(make_place(i), thumbnail=bytes([i]) * LARGE_BYTES))
+    save_map(place_map, tmp_path / "town")
+    thumbnails = [place.thumbnail for place in load_map(tmp_path / "town").places()]
+    assert thumbnails == [bytes([i]) * LARGE_BYTES for i in range(3)]
+    assert len({id(thumbnail.obj) for thumbnail in thumbnails}) == 1 and thumbnails[0].readonly
 
 
 def test_a_name_in_use_is_replaced_only_when_asked_for(town):

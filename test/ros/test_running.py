@@ -2,7 +2,10 @@
 
 import fcntl
 import os
+import platform
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -91,6 +94,34 @@ def test_a_request_under_way_at_the_end_is_answered(ros, robot, model, tmp_path)
         assert process.wait(10) == 0, process.output()
     finally:
         process.stop()
+
+
+PAGES_PER_FRAME = """
+import resource, sys
+from vxp_ros.ros.running import StopSignal, serve
+
+def refuse():
+    raise ValueError("no node today")
+
+if sys.argv[1] == "node":
+    assert serve(refuse, False, [], StopSignal()) == 1
+for frame in range(20):
+    if frame == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [b"x" * 1_000_000 for _ in range(10)]
+    del blocks
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 10)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
+def test_a_node_uses_the_memory_of_the_last_frame_again():
+    def pages(process: str) -> float:
+        command = [sys.executable, "-c", PAGES_PER_FRAME, process]
+        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert pages("any") > 1_000  # the control
+    assert pages("node") < 50
 
 
 @pytest.mark.slow
