@@ -88,11 +88,11 @@ def test_several_processes_make_the_samples_of_one(tmp_path):
 
 @pytest.mark.slow
 def test_the_depth_head_is_no_part_of_the_model_and_depth_is_learnt(tmp_path):
-    stage = make_stage(KINDS["einet"], depth=1.0)
+    stage = make_stage(KINDS["einet"], depth=1.0, lr=1e-3)  # at 3e-3 the depth ends anywhere, by the last bit
     Engine(CPU).train(stage, tmp_path)
     entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     depth = [entry["depth"] for entry in entries if entry["kind"] == "step"]
-    assert np.mean(depth[-3:]) < 0.8 * depth[0]
+    assert np.mean(depth[-3:]) < 0.5 * depth[0]
     assert not any("decoder" in name for name in stage.network.state_dict())
     assert make_stage(KINDS["einet"], depth=0.0).describer.decoder is None
 
