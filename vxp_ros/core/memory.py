@@ -19,7 +19,7 @@ ALIGNMENT = 64  # a cache line
 def keep_freed_memory() -> None:
     """Have glibc keep what a frame frees for the next one, instead of handing it back and forth. Call at the start.
 
-    The shipped model then takes 269 new pages for each frame instead of 1,263. Elsewhere nothing happens.
+    Ten blocks of a megabyte then cost no new page, instead of 2,400, each time. Elsewhere nothing happens.
     """
     with suppress(AttributeError):  # no glibc
         mallopt = ctypes.CDLL(None).mallopt
