@@ -29,7 +29,7 @@ from .compat import frame_change
 from .datasets.nusc_pr.read import read_split
 from .datasets.prepared import PreparedData
 from .distributed import Ranks, joined_ranks
-from .engine import Engine
+from .engine import Engine, seed_everything
 from .recipe import SPLIT_STAGES, STAGES_OF, TrainingRecipe, dump_training_recipe
 from .stages import make_stage
 from .training_data import TrainingData, gather, gather_split
@@ -85,6 +85,7 @@ def run_stages(recipe: TrainingRecipe, data: TrainingData, out: Path, device: to
             network.load_state_dict(load_model(folder / "model").network.state_dict())
             continue
         network.requires_grad_(True)
+        seed_everything(recipe.seed, number)  # of what the stage learns beside the network, as a depth head
         engine.train(make_stage(name, network, model, recipe, data), folder)
         goes_on = "fusion" in recipe.stages[number:] and starts_fused(recipe)
         if name == "joint" and network.fused and not goes_on:

@@ -35,11 +35,13 @@ KINDS = {
 
 def make_stage(model: Recipe, street: Street | None = None, **changes) -> PlacesStage:
     street = street or RingStreet(6, views=2)
+    settings = PlacesRecipe(**{"batch": 12, "lr": 3e-3, "epochs": 10} | changes)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = build_model(model)
-    settings = PlacesRecipe(**{"batch": 12, "lr": 3e-3, "epochs": 10} | changes)
-    return PlacesStage(network, model, settings, gather([street], [street]))
+        return PlacesStage(build_model(model), model, settings, gather([street], [street]))
+
+
+STREET = gather([street := RingStreet(4)], [street])
 
 
 def losses(folder, kind: str = "step") -> list[float]:
@@ -88,7 +90,7 @@ def test_several_processes_make_the_samples_of_one(tmp_path):
 
 @pytest.mark.slow
 def test_the_depth_head_is_no_part_of_the_model_and_depth_is_learnt(tmp_path):
-    stage = make_stage(KINDS["einet"], depth=1.0, lr=1e-3)  # at 3e-3 the depth ends anywhere, by the last bit
+    stage = make_stage(KINDS["einet"], depth=1.0, lr=1e-3)  # at 3e-3 the depth ends anywhere
     Engine(CPU).train(stage, tmp_path)
     entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     depth = [entry["depth"] for entry in entries if entry["kind"] == "step"]
@@ -141,6 +143,18 @@ def test_a_training_of_one_recipe(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(
         goes_on.state_dict().values(), model.network.state_dict().values(), strict=True
     ))  # fmt: skip
+
+
+def test_a_seed_makes_the_same_depth_head_too(tmp_path):
+    (tmp_path / "ring.yaml").write_text(dump_recipe(KINDS["einet"]))
+    settings = {"epochs": 1, "batch": 8, "depth": 1.0}
+    curves = []
+    for run, seed in enumerate((0, 0, 1)):
+        recipe = {"model": str(tmp_path / "ring.yaml"), "stages": ["places"], "places": settings, "seed": seed}
+        torch.seed()  # whatever was drawn before
+        run_stages(parse_training_recipe(recipe, "test"), STREET, tmp_path / str(run), CPU, Ranks())
+        curves.append(losses(tmp_path / str(run) / "1-places"))
+    assert curves[0] == curves[1] != curves[2]
 
 
 def test_stages_that_do_not_fit_the_network_are_refused(tmp_path):
