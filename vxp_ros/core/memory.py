@@ -58,7 +58,8 @@ class LastingMemory:
         """The same array, C-contiguous, read-only and in this memory. Raises OSError when the computer has no room."""
         if not array.size:
             return array.copy()
-        room = np.frombuffer(self._take(array.nbytes), dtype=array.dtype).reshape(array.shape)
+        start = self._take(array.nbytes)
+        room = np.ndarray(array.shape, array.dtype, buffer=self._chunk, offset=start)  # one object, not three views
         room[...] = array
         room.flags.writeable = False
         return room
@@ -67,8 +68,9 @@ class LastingMemory:
         """The same bytes, read-only and in this memory. Raises OSError when the computer has no room."""
         return self.copy(np.frombuffer(data, np.uint8)).data if len(data) else b""
 
-    def _take(self, size: int) -> memoryview:
+    def _take(self, size: int) -> int:
+        """Where `size` free bytes of the chunk begin."""
         if self._used + size > len(self._chunk):
             self._chunk, self._used = new_memory(max(size, CHUNK_BYTES)), 0
         start, self._used = self._used, self._used + -(-size // ALIGNMENT) * ALIGNMENT
-        return self._chunk[start : start + size]
+        return start
