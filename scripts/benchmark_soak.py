@@ -36,6 +36,8 @@ def main() -> None:
         return keep_every_message()
     if options.again:
         report = json.loads(options.again.read_text())
+        if not isinstance(report["samples"], dict):
+            sys.exit(f"{options.again} holds one sample a minute only: judge it by this script as of its commit")
         return finish(options.again, make_report(rows(report["samples"]), report | {"block_s": options.block}))
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(102))
     with tempfile.TemporaryDirectory() as folder, interruptible():

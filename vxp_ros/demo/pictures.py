@@ -233,7 +233,7 @@ def draw_trajectory(axis: Axes, act: LoopAct, poses: np.ndarray, title: str) -> 
     axis.plot(*act.truth[:, :2, 3].T, color=MAP, lw=5, zorder=1)
     axis.plot(*poses[:, :2, 3].T, color=QUERY, lw=1.2, zorder=3)
     axis.plot(*poses[-1, :2, 3], color=QUERY, marker="s", markersize=6, zorder=5)
-    axis.annotate("end", poses[-1, :2, 3], xytext=(8, -14), textcoords="offset points", color=QUERY)
+    axis.annotate("end", poses[-1, :2, 3], xytext=(7, 5), textcoords="offset points", color=QUERY)
     axis.set_title(title)
     axis.set_aspect("equal")
     axis.set_xlabel("metres")
