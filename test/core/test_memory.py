@@ -1,14 +1,24 @@
 """Memory of processes that run for days: what stays behind, and how much of it frames take anew."""
 
+import gc
 import platform
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
 
 from vxp_ros.core import memory as memory_module
-from vxp_ros.core.memory import CHUNK_BYTES, LastingMemory, give_back_freed_memory, new_memory
+from vxp_ros.core.memory import (
+    CHUNK_BYTES,
+    THRESHOLDS,
+    LastingMemory,
+    give_back_freed_memory,
+    new_memory,
+    search_everything,
+    search_only_what_comes,
+)
 
 needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
 
@@ -46,6 +56,29 @@ del clouds, lasting, copy
 print((psutil.Process().memory_info().rss - before) / 1e6)
 """
 
+CYCLES = """
+import gc, sys
+from collections import deque
+from vxp_ros.core.memory import search_only_what_comes
+
+class Part:
+    alive = 0
+    def __init__(self):
+        self.itself = self
+        Part.alive += 1
+    def __del__(self):
+        Part.alive -= 1
+
+lasting = [[] for _ in range(600_000)]  # as libraries and a model
+gc.collect()
+if sys.argv[1] == "passed over":
+    search_only_what_comes()
+used = deque(maxlen=20_000)  # for long enough to count as old
+for _ in range(120_000):
+    used.append(Part())
+print(Part.alive - len(used))
+"""
+
 
 def number_from(program: str, argument: str) -> float:
     command = [sys.executable, "-c", program, argument]
@@ -69,6 +102,27 @@ def test_frames_use_the_same_memory_again():
 def test_a_map_that_is_let_go_leaves_nothing_on_the_heap():
     assert number_from(CLOUDS, "heap") > 80  # the control
     assert number_from(CLOUDS, "lasting") < 12
+
+
+def test_reference_cycles_do_not_lie_about_for_long():
+    assert number_from(CYCLES, "searched") == 100_000  # the control
+    assert number_from(CYCLES, "passed over") < 20_000
+
+
+def test_what_stood_is_searched_again_when_it_is_let_go():
+    part = Part()
+    part.itself, here = part, weakref.ref(part)
+    search_only_what_comes()
+    del part
+    gc.collect()
+    assert here() is not None
+    search_everything()
+    gc.collect()
+    assert here() is None and gc.get_threshold() == THRESHOLDS
+
+
+class Part:
+    """Of a model, say."""
 
 
 def test_copies_are_equal_read_only_and_their_own():

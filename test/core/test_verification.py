@@ -1,5 +1,7 @@
 """Candidates against point clouds, and the registration in a process of its own."""
 
+import gc
+import io
 import os
 import signal
 import subprocess
@@ -112,6 +114,47 @@ def resident_mb(pid: int) -> float:
     """Of a process and its children."""
     process = psutil.Process(pid)
     return sum(entry.memory_info().rss for entry in [process, *process.children(recursive=True)]) / 2**20
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", ">f4", "u1", "?"])
+@pytest.mark.parametrize("shape", [(5, 3), (0, 4), (), (7,)])
+def test_arrays_come_out_of_a_pipe_as_they_went_in(dtype, shape):
+    values, pipe = np.random.default_rng(1).uniform(0, 200, shape).astype(dtype), io.BytesIO()
+    for array in (values, values.T):
+        registration_process.write_array(pipe, array)
+    size = pipe.tell()
+    pipe.seek(0)
+    for array in (values, values.T):
+        read = registration_process.read_array(pipe)
+        assert (read.dtype, read.shape) == (array.dtype, array.shape) and read.flags.writeable
+        np.testing.assert_array_equal(read, array)
+    pipe.seek(0)
+    pipe.truncate(size - 1)
+    with pytest.raises(EOFError):
+        [registration_process.read_array(pipe) for _ in range(2)]
+
+
+def test_objects_do_not_come_out_of_a_pipe():
+    pipe = io.BytesIO(b'{"dtype": "|O", "shape": [1]}\n' + bytes(8))
+    with pytest.raises(ValueError, match="OBJECT"):
+        registration_process.read_array(pipe)
+
+
+def test_an_answer_leaves_nothing_for_the_search_for_garbage(clouds):
+    with RegistrationProcess() as process:
+        process.register(clouds["query"], clouds["place"])
+        gc.collect()
+        gc.disable()
+        try:
+            process.register(clouds["query"], clouds["place"])
+            assert gc.collect() < 10
+            buffer = io.BytesIO()
+            np.save(buffer, np.eye(4))
+            buffer.seek(0)
+            np.load(buffer)
+            assert gc.collect() >= 10  # the control
+        finally:
+            gc.enable()
 
 
 NAIVE = """

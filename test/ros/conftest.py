@@ -53,6 +53,7 @@ def ros():
     rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
     rclpy.init(args=[])
     yield rclpy
+    gc.unfreeze()  # of a node that was never released
     gc.collect()  # a lifecycle node's participant lives until its state machine is freed; many of them lock up Fast DDS
     rclpy.try_shutdown()
 

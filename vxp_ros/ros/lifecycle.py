@@ -9,7 +9,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from ..core.encoder import Encoder
 from ..core.errors import VxpError, printable
-from ..core.memory import give_back_freed_memory
+from ..core.memory import give_back_freed_memory, search_everything, search_only_what_comes
 from .diagnostics import Diagnostics, stale
 from .framing import FrameMaker
 from .jobs import Jobs
@@ -156,6 +156,7 @@ class SensorNode(LifecycleNode, ABC):
         self._seen = {}
         self.prepare()
         self.worker = NewestWorker(self._handle, lambda _bundle, reason: self.sensors.bundles.drop(reason))
+        search_only_what_comes()
 
     def _activate(self) -> None:
         self.diagnostics.expect_clock()
@@ -171,6 +172,7 @@ class SensorNode(LifecycleNode, ABC):
         if self.transforms is not None:
             self.transforms.close()
         self.encoder = self.sensors = self.transforms = self.frame_maker = self.worker = None
+        search_everything()
         give_back_freed_memory()
 
     # Work
