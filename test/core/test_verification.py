@@ -111,8 +111,9 @@ def test_the_process_passes_errors_on_and_starts_again_when_it_died(clouds):
 
 
 def resident_mb(pid: int) -> float:
-    """Of a process and its children."""
+    """Of a process whose fork has ended, or will in a moment."""
     process = psutil.Process(pid)
+    psutil.wait_procs(process.children(recursive=True), timeout=10)
     return sum(entry.memory_info().rss for entry in [process, *process.children(recursive=True)]) / 2**20
 
 
@@ -134,10 +135,21 @@ def test_arrays_come_out_of_a_pipe_as_they_went_in(dtype, shape):
         [registration_process.read_array(pipe) for _ in range(2)]
 
 
-def test_objects_do_not_come_out_of_a_pipe():
-    pipe = io.BytesIO(b'{"dtype": "|O", "shape": [1]}\n' + bytes(8))
-    with pytest.raises(ValueError, match="OBJECT"):
+@pytest.mark.parametrize("about", ['{"dtype": "|O", "shape": [1]}', '{"dtype": "|u1", "shape": [-1]}'])
+def test_no_other_array_comes_out_of_a_pipe(about):
+    pipe = io.BytesIO(about.encode() + b"\n" + bytes(8))
+    with pytest.raises(ValueError, match=r"OBJECT|negative"):
         registration_process.read_array(pipe)
+
+
+def test_whatever_cannot_be_told_leaves_the_process_in_step(clouds, monkeypatch):
+    with RegistrationProcess() as process:
+        process.register(clouds["query"], clouds["place"], np.eye(4).tolist())  # as the function takes it
+        with monkeypatch.context() as patch:
+            patch.setattr(registration_process, "read_line", lambda _pipe: {})  # no field of an answer
+            with pytest.raises(ModelError, match="died"):
+                process.register(clouds["query"], clouds["place"])
+        assert process.register(clouds["query"], clouds["place"]).is_accepted
 
 
 def test_an_answer_leaves_nothing_for_the_search_for_garbage(clouds):

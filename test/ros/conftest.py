@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from wire_messages import BLUE, FLAVOURS, GREEN, GREY, RED, flavour
 
+from vxp_ros.core.memory import search_everything
+
 # Before rclpy is loaded: no other test run and no robot may hear us, and wrong field types must be loud.
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(102))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -53,7 +55,7 @@ def ros():
     rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
     rclpy.init(args=[])
     yield rclpy
-    gc.unfreeze()  # of a node that was never released
+    search_everything()  # for a node that was never released
     gc.collect()  # a lifecycle node's participant lives until its state machine is freed; many of them lock up Fast DDS
     rclpy.try_shutdown()
 

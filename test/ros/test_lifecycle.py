@@ -1,11 +1,13 @@
 """Every transition in every order, every service in every state, and what a stranger may send to them."""
 
+import gc
 import hashlib
 import os
 import random
 import shutil
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -19,9 +21,12 @@ from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import SetBool, Trigger
 
 from vxp_ros.core.map_store import load_map
+from vxp_ros.core.memory import THRESHOLDS
+from vxp_ros.core.registration import missing_library
 from vxp_ros.msg import PlaceCandidates
 from vxp_ros.ros.lifecycle import SensorNode
 from vxp_ros.ros.localizer import Localizer
+from vxp_ros.ros.loop_closer import LoopCloser
 from vxp_ros.ros.mapper import Mapper
 from vxp_ros.ros.qos import service_qos
 from vxp_ros.srv import LoadMap, Localize, SaveMap
@@ -134,6 +139,23 @@ def walk(robot, name, steps, seed=4):
     if state(robot, name) != expected:
         wrong.append((steps, "at the end", expected, state(robot, name)))
     return wrong, threads, files
+
+
+@pytest.mark.parametrize("make_node", [Localizer, Mapper, LoopCloser])
+def test_a_clean_up_lets_go_of_model_and_map(robot, spin, model, map_root, make_node):
+    if make_node is LoopCloser and missing_library():
+        pytest.skip(missing_library())
+    mapping = {"model__weights": str(model), "model__device": "cpu"}
+    parameters = localizer_parameters(model, map_root) if make_node is Localizer else mapping
+    node = spin(make_node, "vxp_node", **parameters).node
+    for _ in range(2):
+        assert change(robot, "vxp_node", Transition.TRANSITION_CONFIGURE)
+        assert gc.get_freeze_count() > 10_000 and gc.get_threshold() < THRESHOLDS
+        parts = [weakref.ref(node.encoder), weakref.ref(node.place_map)]
+        assert all(part() is not None for part in parts)  # the control
+        assert change(robot, "vxp_node", Transition.TRANSITION_CLEANUP)
+        assert gc.get_freeze_count() < 10_000 and gc.get_threshold() == THRESHOLDS
+        assert [part() for part in parts] == [None, None]
 
 
 @pytest.mark.slow

@@ -42,10 +42,12 @@ def give_back_freed_memory() -> None:
 def search_only_what_comes() -> None:
     """Have Python's search for garbage pass over all objects that stand now, such as libraries and the model.
 
-    It searches everything after some 80,000 new objects, and only when a quarter more wait than it found there the last
-    time: beside torch's 350,000 that is once in hours, and stops a node for 0.2 s. Until then reference cycles lie
-    among what is used, and so do up to 2,000 freed tuples of each length, which only that search lets go.
+    Python searches everything after many thousand new objects, and only when those that wait are a quarter of what it
+    found the last time: beside the 350,000 of torch and the rest that is once in hours, and stops a node for 0.2 s.
+    Until then dead reference cycles stay between blocks in use, and so do up to 2,000 freed tuples of each length. For
+    a process that is one node: it counts for the whole of it. Takes 0.2 s.
     """
+    gc.collect()  # what is garbage already would be passed over, too
     gc.freeze()
     gc.collect()  # finds next to nothing, which the next quarter is counted from
     gc.set_threshold(THRESHOLDS[0], 2, 1)

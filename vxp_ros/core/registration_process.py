@@ -48,9 +48,12 @@ class RegistrationProcess:
         with self._lock:
             if self._is_closed:
                 raise ModelError("the registration process is closed")
+            guess = NO_GUESS if T_guess is None else T_guess
             try:
-                return self._ask(np.asarray(source), np.asarray(target), NO_GUESS if T_guess is None else T_guess)
-            except (OSError, EOFError, ValueError) as problem:
+                return self._ask(*map(np.asarray, (source, target, guess)))
+            except (BadInput, ModelError):
+                raise
+            except Exception as problem:  # whatever it was, part of a message may be in the pipe
                 self._stop()
                 raise ModelError(f"the registration process died ({problem}); it starts again") from problem
 
@@ -177,7 +180,7 @@ def write_array(pipe, values: np.ndarray) -> None:
 
 
 def read_array(pipe) -> np.ndarray:
-    """Raises EOFError at the end of the pipe.
+    """Raises EOFError at the end of the pipe, ValueError for what is no plain array.
 
     Not in NumPy's format: each header that `np.load` parses leaves a kilobyte in reference cycles, until Python's next
     search for garbage.
@@ -185,6 +188,8 @@ def read_array(pipe) -> np.ndarray:
     about = read_line(pipe)
     dtype = np.dtype(about["dtype"])
     size = math.prod(about["shape"]) * dtype.itemsize
+    if size < 0:
+        raise ValueError("an array of a negative size")
     data = pipe.read(size)
     if len(data) < size:
         raise EOFError("the pipe ended")

@@ -94,6 +94,7 @@ class LoopCloser(Mapper):
         self.registration.close()
         self.closing.stop()
         super().finish()
+        self.finder = None
 
     @property
     def pose_frames(self) -> FrameSettings:

@@ -81,6 +81,10 @@ class Mapper(SensorNode):
         """Nothing to say before the first keyframe."""
 
     def finish(self) -> None:
+        self._save_at_the_end()
+        self.recognizer = self.place_map = None
+
+    def _save_at_the_end(self) -> None:
         if not self.settings.keyframe.save_as or self._is_kept() or not len(self.place_map):
             return
         problem = None
