@@ -2,8 +2,9 @@
 
 The bag is looped at --rate (10) times its speed; both nodes are processes of their own, with the shipped model. Once a
 minute the localizer loads its map again, a parameter is set, and the loop closer's map, which grows with the drive, is
-cleared. Memory, threads and open files are read from /proc every five seconds; the slope of the resident sets after the
-warm-up is fitted by least squares over blocks of --block seconds, the loop closer's at an equal number of places. The
+cleared. In the warm-up both nodes are held three times until their queues are full: how much those take is bounded, and
+would show by chance later. Memory, threads and open files are read from /proc every five seconds; the slope of the
+resident sets after the warm-up is fitted by least squares over blocks of --block seconds, the loop closer's at an equal number of places. The
 naive control is a node in the same replay that keeps each odometry message: the same fit must call it a leak, and
 2 MB/h that are added to the nodes' own samples too. `--again FILE` judges a result file anew.
 """
@@ -27,6 +28,7 @@ from vxp_ros.demo.data import read_moments, rig_parameters
 from vxp_ros.demo.processes import Processes, interruptible
 
 SAMPLE_S, MINUTE_S = 5.0, 60.0
+HELD_AT_MINUTES, HELD_S = (5, 10, 15), 4.0  # at ten times the speed 40 clouds come meanwhile, and queues hold ten
 REMAPPINGS = ("image/compressed:=/camera/image_raw/compressed", "camera_info:=/camera/camera_info")
 
 
@@ -128,6 +130,8 @@ def run_for(seconds: float, watch: Watch, children: dict) -> tuple[dict, list[di
         if now >= MINUTE_S * (minute + 1):
             minute += 1
             watch.do_chores()
+            if minute in HELD_AT_MINUTES:
+                watch.hold(HELD_S)
         watch.spin(max(0.0, began + SAMPLE_S * (len(samples) + 1) - time.monotonic()))
         watch.check_alive()
         moment = {name: memory_of(child.process.pid) for name, child in children.items() if name != "player"}

@@ -1,6 +1,7 @@
 """What benchmark_soak.py sees of its processes: their memory, what their diagnostics say, and the chores it gives."""
 
 import os
+import signal
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -98,6 +99,18 @@ class Watch:
         closures = self.values["loop_closer"].get("closures", {})
         self.chores.update({key: int(closures.get(key, 0)) for key in ("registrations", "published")})
         self._call("clear", self._clear, Trigger.Request(), lambda answer: answer.success)
+
+    def hold(self, seconds: float) -> None:
+        """Stop both nodes for a while: all that is sent to them waits, as much as their queues take."""
+        processes = [self.children[name].process for name in self.names]
+        for process in processes:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            self.spin(seconds)
+        finally:
+            for process in processes:
+                process.send_signal(signal.SIGCONT)
+        self.chores["held"] += 1
 
     def _call(self, name: str, client, request, is_good) -> None:
         self.chores[f"{name}_asked"] += 1
