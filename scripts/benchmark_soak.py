@@ -4,9 +4,9 @@ The bag is looped at --rate (10) times its speed; both nodes are processes of th
 minute the localizer loads its map again, a parameter is set, and the loop closer's map, which grows with the drive, is
 cleared. In the warm-up both nodes are held three times until their queues are full: how much those take is bounded, and
 would show by chance later. Memory, threads and open files are read from /proc every five seconds; the slope of the
-resident sets after the warm-up is fitted by least squares over blocks of --block seconds, the loop closer's at an equal number of places. The
-naive control is a node in the same replay that keeps each odometry message: the same fit must call it a leak, and
-2 MB/h that are added to the nodes' own samples too. `--again FILE` judges a result file anew.
+resident sets after the warm-up is fitted by least squares over blocks of --block seconds, the loop closer's at an equal
+number of places. The naive control is a node in the same replay that keeps each odometry message: the same fit must
+call it a leak, and 2 MB/h that are added to the nodes' own samples too. `--again FILE` judges a result file anew.
 """
 
 import argparse
