@@ -1,5 +1,6 @@
 """The shipped SROS2 policy allows what the running nodes use, and nothing else."""
 
+import gc
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def used_when_active(make_node, name: str, model: Path, **settings) -> dict[str,
     common = {"model.weights": str(model), "model.device": "cpu", "use_sim_time": True, **settings}
     places = {"extrinsics.lidar": IDENTITY, "extrinsics.cameras": LOOKS_AHEAD}
     given = [Parameter(key, value=value) for key, value in (common | places).items()]
+    gc.collect()  # a destroyed node of that name answers for this one until its state machine is freed
     node = make_node(name, parameter_overrides=given)
     try:
         node.trigger_configure()
