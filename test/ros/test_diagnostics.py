@@ -49,7 +49,8 @@ def assert_identity(values, prefix=""):
 
 def test_a_healthy_node_says_so(robot, start):
     start()
-    play(robot, 4, until=lambda: robot.level("search") == OK and float(robot.values("lidar")["rate_hz"]) > 0)
+    play(robot, 4, until=lambda: robot.level("search") == OK and len(robot.values("encoder")) > 8
+         and float(robot.values("lidar")["rate_hz"]) > 0)  # fmt: skip
     assert set(robot.diagnostics) == ALL
     assert {name: robot.level(name) for name in ALL} == dict.fromkeys(ALL, OK), robot.diagnostics
     encoder = robot.values("encoder")
