@@ -5,7 +5,8 @@ minute the localizer loads its map again, a parameter is set, and the loop close
 cleared. In the warm-up both nodes are held three times until their queues are full: how much those take is bounded, and
 would show by chance later. Memory, threads and open files are read from /proc every five seconds; the slope of the
 resident sets after the warm-up is fitted by least squares over blocks of --block seconds, the loop closer's at an equal
-number of places. The naive control is a node in the same replay that keeps each odometry message: the same fit must
+number of places; so is that of the blocks in use on the nodes' heaps, which a leak shows in even while it fills holes.
+The naive control is a node in the same replay that keeps each odometry message: the same fit must
 call it a leak, and 2 MB/h that are added to the nodes' own samples too. `--again FILE` judges a result file anew.
 """
 
@@ -38,8 +39,8 @@ def main() -> None:
         return keep_every_message()
     if options.again:
         report = json.loads(options.again.read_text())
-        if not isinstance(report["samples"], dict):
-            sys.exit(f"{options.again} holds one sample a minute only: judge it by this script as of its commit")
+        if "used_mb" not in report["samples"].get(NODES[0], {}):
+            sys.exit(f"{options.again} is of an older soak: judge it by this script as of its commit")
         return finish(options.again, make_report(rows(report["samples"]), report | {"block_s": options.block}))
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(102))
     with tempfile.TemporaryDirectory() as folder, interruptible():
@@ -135,6 +136,8 @@ def run_for(seconds: float, watch: Watch, children: dict) -> tuple[dict, list[di
         watch.spin(max(0.0, began + SAMPLE_S * (len(samples) + 1) - time.monotonic()))
         watch.check_alive()
         moment = {name: memory_of(child.process.pid) for name, child in children.items() if name != "player"}
+        for name in NODES:
+            moment[name]["used_mb"] = watch.used_mb(name)
         samples.append({"t": round(time.monotonic() - began, 1), **moment, **watch.moment()})
         counters = counters or {name: accounts(watch.values[name]) for name in NODES}
     return counters, samples

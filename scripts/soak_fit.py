@@ -2,17 +2,19 @@
 
 import numpy as np
 
+NO_SLOPE = {"mb_per_hour": float("nan"), "standard_error": float("nan"), "blocks": 0}
 
-def rss_slope(samples: list[dict], name: str, block_s: float) -> dict:
+
+def memory_slope(samples: list[dict], name: str, block_s: float) -> dict:
     """Least-squares slope of a process' memory in MiB per hour, with its standard error, over blocks of time.
 
     Neighbouring samples are not independent, block means nearly are: so the error is not flattered.
     """
     hours, sizes = block_sizes(samples, name, block_s)
     if len(hours) < 3:
-        return {"rss_mb_per_hour": float("nan"), "standard_error": float("nan"), "blocks": len(hours)}
+        return {**NO_SLOPE, "blocks": len(hours)}
     slope, error = least_squares(hours, sizes)
-    return {"rss_mb_per_hour": round(slope, 3), "standard_error": round(error, 3), "blocks": len(hours)}
+    return {"mb_per_hour": round(slope, 3), "standard_error": round(error, 3), "blocks": len(hours)}
 
 
 def block_sizes(samples: list[dict], name: str, block_s: float) -> tuple[np.ndarray, np.ndarray]:
@@ -47,6 +49,14 @@ def at_an_equal_map(samples: list[dict], name: str, block_s: float) -> list[dict
         {**sample, name: {**sample[name], "rss_mb": sample[name]["rss_mb"] - cost * sample["places"]}}
         for sample in samples
     ]
+
+
+def in_use(samples: list[dict], name: str) -> list[dict]:
+    """The same samples with what a node's heaps have in use in place of what it takes from the computer.
+
+    A leak that fills holes of the heap shows here only. What a map keeps lies apart from the heaps and is not in it.
+    """
+    return [{**sample, name: {"rss_mb": sample[name]["used_mb"], "children_mb": 0.0}} for sample in samples]
 
 
 def blocks_of(samples: list[dict], block_s: float) -> tuple[np.ndarray, np.ndarray]:

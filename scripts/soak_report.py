@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from soak_fit import at_an_equal_map, extent, per_thousand_places, quantile_ratio, rss_slope
+from soak_fit import NO_SLOPE, at_an_equal_map, extent, in_use, memory_slope, per_thousand_places, quantile_ratio
 
 NODES = ("localizer", "loop_closer")
 MAPPING = "loop_closer"  # its map grows with the drive, and is cleared
@@ -24,6 +24,7 @@ def make_report(samples: list[dict], facts: dict) -> dict:
         "minutes": round(samples[-1]["t"] / 60, 1),
         "limit_mb_per_hour": LIMIT_MB_PER_HOUR,
         "nodes": nodes,
+        "blocks_in_use": slopes_in_use(late, facts),
         "latency_p95_last_over_first": quantile_ratio(late),
         "samples": columns(samples),
     }
@@ -34,15 +35,18 @@ def judged(report: dict, samples: list[dict]) -> dict:
     """The report with its verdict."""
     late = after_warmup(samples, report)
     sensitivity = {
-        "localizer": rss_slope(with_leak(late, "localizer"), "localizer", report["block_s"]),
+        "localizer": memory_slope(with_leak(late, "localizer"), "localizer", report["block_s"]),
         MAPPING: at_equal_map_slope(with_leak(late, MAPPING), report),
+        "blocks_in_use": slopes_in_use(with_leak(with_leak(late, "localizer"), MAPPING), report),
     }
+    added = [sensitivity[name] for name in NODES] + list(sensitivity["blocks_in_use"].values())
     slopes = {name: report["nodes"][name] for name in (*NODES, "leak")}
     counters, codes = report["counters_end"], report["exit_codes"]
     checks = {
         "control is called a leak": is_leak(slopes["leak"]),
-        f"{ADDED_MB_PER_HOUR:g} MB/h more are called a leak": all(map(is_leak, sensitivity.values())),
+        f"{ADDED_MB_PER_HOUR:g} MB/h more are called a leak": all(map(is_leak, added)),
         "slopes below the limit": all(is_flat(slopes[name]) for name in NODES),
+        "blocks in use below the limit": all(is_flat(slope) for slope in report["blocks_in_use"].values()),
         f"at the end at most {LIMIT_GROWTH:g} times the memory": all(
             last_over_first(samples, name, "rss_mb") <= LIMIT_GROWTH for name in NODES
         ),
@@ -64,14 +68,24 @@ def after_warmup(samples: list[dict], facts: dict) -> list[dict]:
 
 def describe(late: list[dict], name: str, block_s: float) -> dict:
     keys = ("rss_mb", "children_mb", "threads", "files")
-    return {**rss_slope(late, name, block_s), **{key: extent(late, name, key) for key in keys}}
+    return {**memory_slope(late, name, block_s), **{key: extent(late, name, key) for key in keys}}
+
+
+def slopes_in_use(late: list[dict], facts: dict) -> dict:
+    """Of what the nodes' heaps have in use. A computer that does not tell gives no slope, and no pass."""
+    if not all(sample[name]["used_mb"] > 0 for sample in late for name in NODES):
+        return dict.fromkeys(NODES, NO_SLOPE)
+    return {
+        "localizer": memory_slope(in_use(late, "localizer"), "localizer", facts["block_s"]),
+        MAPPING: at_equal_map_slope(in_use(late, MAPPING), facts),
+    }
 
 
 def at_equal_map_slope(late: list[dict], facts: dict) -> dict:
     """Of the loop closer, whose map grows as it should; of its memory with the map beside it."""
-    with_map = rss_slope(late, MAPPING, facts["block_s"])
-    slope = rss_slope(at_an_equal_map(late, MAPPING, facts["block_s"]), MAPPING, facts["block_s"])
-    return {**slope, "with_map_mb_per_hour": with_map["rss_mb_per_hour"], "with_map_error": with_map["standard_error"]}
+    with_map = memory_slope(late, MAPPING, facts["block_s"])
+    slope = memory_slope(at_an_equal_map(late, MAPPING, facts["block_s"]), MAPPING, facts["block_s"])
+    return {**slope, "with_map_mb_per_hour": with_map["mb_per_hour"], "with_map_error": with_map["standard_error"]}
 
 
 def with_leak(samples: list[dict], name: str) -> list[dict]:
@@ -81,7 +95,7 @@ def with_leak(samples: list[dict], name: str) -> list[dict]:
             **sample,
             name: {
                 **sample[name],
-                "rss_mb": sample[name]["rss_mb"] + ADDED_MB_PER_HOUR * sample["t"] / 3600,
+                **{key: sample[name][key] + ADDED_MB_PER_HOUR * sample["t"] / 3600 for key in ("rss_mb", "used_mb")},
             },
         }
         for sample in samples
@@ -107,12 +121,12 @@ def was_done(chores: dict, name: str) -> bool:
 
 
 def is_leak(slope: dict) -> bool:
-    return slope["blocks"] > 2 and slope["rss_mb_per_hour"] - 2 * slope["standard_error"] > LIMIT_MB_PER_HOUR
+    return slope["blocks"] > 2 and slope["mb_per_hour"] - 2 * slope["standard_error"] > LIMIT_MB_PER_HOUR
 
 
 def is_flat(slope: dict) -> bool:
     """A slope that is too uncertain proves nothing."""
-    return slope["blocks"] > 2 and slope["rss_mb_per_hour"] + 2 * slope["standard_error"] < LIMIT_MB_PER_HOUR
+    return slope["blocks"] > 2 and slope["mb_per_hour"] + 2 * slope["standard_error"] < LIMIT_MB_PER_HOUR
 
 
 def columns(samples: list[dict]) -> dict:

@@ -120,6 +120,10 @@ class Watch:
 
         client.call_async(request).add_done_callback(done)
 
+    def used_mb(self, name: str) -> float:
+        """MiB that a node had in use after a frame, a second ago at the most."""
+        return float(self.values[name].get("encoder", {}).get("heap_in_use_mb", "nan"))
+
     def moment(self) -> dict:
         """The numbers of this moment that the fit and the file want."""
         places = self.values["loop_closer"].get("keyframes", {}).get("places", 0)

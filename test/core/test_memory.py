@@ -15,6 +15,7 @@ from vxp_ros.core.memory import (
     THRESHOLDS,
     LastingMemory,
     give_back_freed_memory,
+    heap_in_use,
     new_memory,
     search_everything,
     search_only_what_comes,
@@ -54,6 +55,48 @@ for _ in range(2_000):
     del transient
 del clouds, lasting, copy
 print((psutil.Process().memory_info().rss - before) / 1e6)
+"""
+
+THREADS = """
+import ctypes, sys, threading
+from vxp_ros.core.memory import ARENA_MAX, keep_freed_memory
+
+ctypes.CDLL(None).mallopt(ARENA_MAX, 8)  # as by itself on a computer with one core
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+blocks, all_have_one = [], threading.Barrier(50)
+
+def take():
+    blocks.append(b"x" * 20_000)
+    all_have_one.wait()
+
+threads = [threading.Thread(target=take) for _ in range(50)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len({id(block) >> 26 for block in blocks}))  # a thread's heap begins at a multiple of 64 MiB
+"""
+
+GROWTH = """
+import resource, sys, threading
+from vxp_ros.core.memory import fill_heap, keep_freed_memory
+
+def work():
+    if sys.argv[1] == "filled":
+        fill_heap()
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    small = []
+    for frame in range(30):  # each a bit larger than the holes of those before
+        blocks = [b"x" * (1_000_000 + 10_000 * frame) for _ in range(40)]
+        small.append(b"x" * 10_000)
+        del blocks
+    print(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before)
+
+keep_freed_memory()
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
 """
 
 CYCLES = """
@@ -103,6 +146,27 @@ def test_freed_memory_goes_back_to_the_computer(scattered_memory):
 def test_frames_use_the_same_memory_again():
     assert number_from(FRAMES, "default") > 1_000  # the control
     assert number_from(FRAMES, "kept") < 50
+
+
+@needs_glibc
+def test_each_thread_has_a_heap_of_its_own():
+    assert number_from(THREADS, "default") <= 8  # the control
+    assert number_from(THREADS, "kept") == 50
+
+
+@needs_glibc
+def test_a_filled_heap_does_not_grow_with_the_frames():
+    assert number_from(GROWTH, "default") > 10_000  # the control
+    assert number_from(GROWTH, "filled") < 100
+
+
+@needs_glibc
+def test_blocks_in_use_are_counted_though_they_fill_holes():
+    before = heap_in_use()
+    blocks = [b"x" * 100_000 for _ in range(100)]
+    assert 10 <= (heap_in_use() - before) / 1e6 < 11
+    del blocks
+    assert abs(heap_in_use() - before) < 1e6
 
 
 @needs_glibc

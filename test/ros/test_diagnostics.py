@@ -58,6 +58,7 @@ def test_a_healthy_node_says_so(robot, start):
         assert 0 < float(encoder[f"{stage}_ms_p50"]) <= float(encoder[f"{stage}_ms_p95"]), stage
     stages = ("convert", "points", "lidar_encoder", "search", "publish")
     assert float(encoder["total_ms_p50"]) >= 0.8 * sum(float(encoder[f"{stage}_ms_p50"]) for stage in stages)
+    assert 50 < float(encoder["heap_in_use_mb"]) < 5_000
     assert 5 < float(robot.values("lidar")["rate_hz"]) < 15
     assert robot.values("lidar")["publishers"] == "1"
     assert robot.values("map")["places"] == "4"

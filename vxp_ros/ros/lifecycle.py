@@ -9,7 +9,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from ..core.encoder import Encoder
 from ..core.errors import VxpError, printable
-from ..core.memory import give_back_freed_memory, search_everything, search_only_what_comes
+from ..core.memory import fill_heap, give_back_freed_memory, heap_in_use, search_everything, search_only_what_comes
 from .diagnostics import Diagnostics, stale
 from .framing import FrameMaker
 from .jobs import Jobs
@@ -23,6 +23,8 @@ from .transforms import Transforms, check_frames, extrinsics_from
 from .worker import NewestWorker
 
 logger = logging.getLogger(__name__)
+
+WEIGH_PERIOD = 1.0  # seconds
 
 
 class SensorNode(LifecycleNode, ABC):
@@ -49,6 +51,7 @@ class SensorNode(LifecycleNode, ABC):
         self._limiter = LogLimiter()
         self._seen: dict[str, dict] = {}
         self._tf_fine = time.monotonic()
+        self._in_use, self._weighed = 0, 0.0  # bytes of the heaps, and when they were counted
         self._log_handler = forward_logs(self)
         self.diagnostics = Diagnostics(
             self, self.settings.diagnostics.period, self._reports, self._signature, self.hardware_id
@@ -156,6 +159,8 @@ class SensorNode(LifecycleNode, ABC):
         self._seen = {}
         self.prepare()
         self.worker = NewestWorker(self._handle, lambda _bundle, reason: self.sensors.bundles.drop(reason))
+        if self.encoder.device == "cpu":
+            self.worker.request(fill_heap).result()
         search_only_what_comes()
 
     def _activate(self) -> None:
@@ -190,6 +195,8 @@ class SensorNode(LifecycleNode, ABC):
             reason = self.process(bundle)
         if reason is not None:
             self.count(reason)
+        if time.monotonic() > self._weighed + WEIGH_PERIOD:  # between frames: within one, blocks come and go
+            self._in_use, self._weighed = heap_in_use(), time.monotonic()
 
     def count(self, reason: str) -> None:
         """A bundle leaves our hands: used, or dropped for a reason."""
@@ -234,7 +241,7 @@ class SensorNode(LifecycleNode, ABC):
             *sensor_reports(self.sensors, self._seen),
             sync_report(self.sensors, self._seen, self.diagnostics.has_clock()),
             transform_report(self.transforms, time.monotonic() - self._tf_fine),
-            encoder_report(self.encoder, self.timings, self.worker.errors),
+            encoder_report(self.encoder, self.timings, self.worker.errors, self._in_use),
             *self.own_reports(),
         ]
 

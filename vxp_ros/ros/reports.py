@@ -156,8 +156,8 @@ def transform_report(transforms: Transforms, missing_for: float) -> Report:
     return Report("tf", Level.OK, "all sensor positions needed so far are known", values)
 
 
-def encoder_report(encoder, timings: Timings, errors: list[BaseException]) -> Report:
-    values = {"model_id": encoder.model_id, "device": encoder.device}
+def encoder_report(encoder, timings: Timings, errors: list[BaseException], heap_bytes: int) -> Report:
+    values = {"model_id": encoder.model_id, "device": encoder.device, "heap_in_use_mb": f"{heap_bytes / 2**20:.3f}"}
     values |= {key: f"{value:.2f}" for key, value in timings.percentiles().items()}
     if errors:
         return Report("encoder", Level.ERROR, f"internal error: {errors[-1]!r}; see the node's log", values)
