@@ -5,9 +5,9 @@ minute the localizer loads its map again, a parameter is set, and the loop close
 cleared. In the warm-up both nodes are held three times until their queues are full: how much those take is bounded, and
 would show by chance later. Memory, threads and open files are read from /proc every five seconds; the slope of the
 resident sets after the warm-up is fitted by least squares over blocks of --block seconds, the loop closer's at an equal
-number of places; so is that of the blocks in use on the nodes' heaps, which a leak shows in even while it fills holes.
-The naive control is a node in the same replay that keeps each odometry message: the same fit must
-call it a leak, and 2 MB/h that are added to the nodes' own samples too. `--again FILE` judges a result file anew.
+number of places; so is that of the blocks in use on the nodes' heaps, where a leak shows even while it fills holes. The
+naive control is a node in the same replay that keeps each odometry message: the same fit must call it a leak, and so
+with 2 MB/h added to the nodes' own samples. `--again FILE` judges a result file anew.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from origin import origin_of
 from soak_fit import accounts
-from soak_report import NODES, make_report, rows
+from soak_report import NODES, make_report, samples_of
 from soak_watch import Watch, keep_every_message, memory_of
 
 from vxp_ros.core.json_file import write_json
@@ -39,9 +39,11 @@ def main() -> None:
         return keep_every_message()
     if options.again:
         report = json.loads(options.again.read_text())
-        if "used_mb" not in report["samples"].get(NODES[0], {}):
-            sys.exit(f"{options.again} is of an older soak: judge it by this script as of its commit")
-        return finish(options.again, make_report(rows(report["samples"]), report | {"block_s": options.block}))
+        try:
+            samples = samples_of(report)
+        except ValueError as problem:
+            sys.exit(f"{options.again}: {problem}")
+        return finish(options.again, make_report(samples, report | {"block_s": options.block}))
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(102))
     with tempfile.TemporaryDirectory() as folder, interruptible():
         logs = options.logs or Path(folder)

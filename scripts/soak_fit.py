@@ -54,7 +54,7 @@ def at_an_equal_map(samples: list[dict], name: str, block_s: float) -> list[dict
 def in_use(samples: list[dict], name: str) -> list[dict]:
     """The same samples with what a node's heaps have in use in place of what it takes from the computer.
 
-    A leak that fills holes of the heap shows here only. What a map keeps lies apart from the heaps and is not in it.
+    A leak that fills holes of the heaps shows here only. What a map keeps lies apart from them, but for small things.
     """
     return [{**sample, name: {"rss_mb": sample[name]["used_mb"], "children_mb": 0.0}} for sample in samples]
 

@@ -139,6 +139,13 @@ def columns(samples: list[dict]) -> dict:
     }
 
 
+def samples_of(report: dict) -> list[dict]:
+    """Of a result file. Raises ValueError when it lacks what soaks are judged by now."""
+    if not isinstance(report["samples"], dict) or "used_mb" not in report["samples"][MAPPING]:
+        raise ValueError("an older soak: judge it by this script as of its commit")
+    return rows(report["samples"])
+
+
 def rows(columns: dict) -> list[dict]:
     """The inverse of `columns`."""
     parts = {key: rows(value) if isinstance(value, dict) else value for key, value in columns.items()}

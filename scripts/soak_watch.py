@@ -121,8 +121,8 @@ class Watch:
         client.call_async(request).add_done_callback(done)
 
     def used_mb(self, name: str) -> float:
-        """MiB that a node had in use after a frame, a second ago at the most."""
-        return float(self.values[name].get("encoder", {}).get("heap_in_use_mb", "nan"))
+        """MiB that a node's heaps had in use after a frame, some seconds ago; 0 when it has not said."""
+        return float(self.values[name].get("encoder", {}).get("heap_in_use_mb", 0))
 
     def moment(self) -> dict:
         """The numbers of this moment that the fit and the file want."""

@@ -7,6 +7,7 @@ import sys
 import weakref
 
 import numpy as np
+import psutil
 import pytest
 
 from vxp_ros.core import memory as memory_module
@@ -59,12 +60,14 @@ print((psutil.Process().memory_info().rss - before) / 1e6)
 
 THREADS = """
 import ctypes, sys, threading
-from vxp_ros.core.memory import ARENA_MAX, keep_freed_memory
 
-ctypes.CDLL(None).mallopt(ARENA_MAX, 8)  # as by itself on a computer with one core
+if sys.argv[1] == "default":
+    ctypes.CDLL(None).mallopt(-8, 8)  # as by itself on a computer with one core; it counts from the first thread on
+from vxp_ros.core.memory import keep_freed_memory
+
 if sys.argv[1] == "kept":
     keep_freed_memory()
-blocks, all_have_one = [], threading.Barrier(50)
+blocks, all_have_one = [], threading.Barrier(50, timeout=60)
 
 def take():
     blocks.append(b"x" * 20_000)
@@ -80,11 +83,14 @@ print(len({id(block) >> 26 for block in blocks}))  # a thread's heap begins at a
 
 GROWTH = """
 import resource, sys, threading
-from vxp_ros.core.memory import fill_heap, keep_freed_memory
+from contextlib import nullcontext
+from vxp_ros.core.memory import filled_heap, keep_freed_memory
 
 def work():
-    if sys.argv[1] == "filled":
-        fill_heap()
+    with filled_heap() if sys.argv[1] == "filled" else nullcontext():
+        grow()
+
+def grow():
     before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
     small = []
     for frame in range(30):  # each a bit larger than the holes of those before
@@ -97,6 +103,28 @@ keep_freed_memory()
 thread = threading.Thread(target=work)
 thread.start()
 thread.join()
+"""
+
+ENDED = """
+import sys, threading
+import psutil
+from vxp_ros.core import memory
+
+rss_mb = lambda: psutil.Process().memory_info().rss / 1e6
+memory.keep_freed_memory()
+if sys.argv[1] == "kept":
+    memory.give_back_heap = lambda: None
+
+def work():
+    with memory.filled_heap():
+        pass
+
+before = rss_mb()
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+memory.give_back_freed_memory()
+print(rss_mb() - before)
 """
 
 CYCLES = """
@@ -156,17 +184,27 @@ def test_each_thread_has_a_heap_of_its_own():
 
 @needs_glibc
 def test_a_filled_heap_does_not_grow_with_the_frames():
-    assert number_from(GROWTH, "default") > 10_000  # the control
+    assert number_from(GROWTH, "as it is") > 10_000  # the control
     assert number_from(GROWTH, "filled") < 100
 
 
 @needs_glibc
-def test_blocks_in_use_are_counted_though_they_fill_holes():
-    before = heap_in_use()
+def test_a_filled_heap_goes_back_with_its_thread():
+    assert number_from(ENDED, "kept") > 55  # the control
+    assert number_from(ENDED, "given back") < 10
+
+
+@needs_glibc
+def test_blocks_in_use_are_counted_though_they_fill_holes(scattered_memory):
+    memory = scattered_memory()
+    gc.collect()
+    start, taken = heap_in_use(), psutil.Process().memory_info().rss
     blocks = [b"x" * 100_000 for _ in range(100)]
-    assert 10 <= (heap_in_use() - before) / 1e6 < 11
+    assert 9.5 < (heap_in_use() - start) / 1e6 < 11
+    assert psutil.Process().memory_info().rss - taken < 1e6  # the control: the process has grown by nothing
     del blocks
-    assert abs(heap_in_use() - before) < 1e6
+    assert abs(heap_in_use() - start) < 0.5e6
+    assert memory.taken_mb > 180
 
 
 @needs_glibc

@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 import weakref
+from contextlib import contextmanager
 
 import pytest
 
@@ -24,6 +25,7 @@ from vxp_ros.core.map_store import load_map
 from vxp_ros.core.memory import THRESHOLDS
 from vxp_ros.core.registration import missing_library
 from vxp_ros.msg import PlaceCandidates
+from vxp_ros.ros import lifecycle
 from vxp_ros.ros.lifecycle import SensorNode
 from vxp_ros.ros.localizer import Localizer
 from vxp_ros.ros.loop_closer import LoopCloser
@@ -284,6 +286,29 @@ def test_a_node_that_is_cleaned_up_gives_its_memory_back(robot, spin, model, map
     assert memory.given_back_mb < 50  # the control: another request keeps it
     assert change(robot, "vxp_localizer", Transition.TRANSITION_CLEANUP)
     assert memory.given_back_mb > 150
+
+
+@pytest.mark.parametrize("device, filled", [("cpu", ["vxp_worker"]), ("cuda:0", [])])
+def test_the_worker_fills_its_heap_for_a_model_on_the_cpu(robot, spin, model, map_root, monkeypatch, device, filled):
+    threads, load = [], lifecycle.Encoder.load
+
+    @contextmanager
+    def filled_heap():
+        threads.append(threading.current_thread().name)
+        yield
+
+    monkeypatch.setattr(lifecycle, "filled_heap", filled_heap)
+
+    def load_as_if(*arguments):
+        encoder = load(*arguments)
+        encoder.device = device
+        return encoder
+
+    monkeypatch.setattr(lifecycle.Encoder, "load", load_as_if)
+    spin(Localizer, "vxp_localizer", **localizer_parameters(model, map_root))
+    assert change(robot, "vxp_localizer", Transition.TRANSITION_CONFIGURE)
+    assert change(robot, "vxp_localizer", Transition.TRANSITION_CLEANUP)
+    assert threads == filled
 
 
 class OneByOne(Localizer):

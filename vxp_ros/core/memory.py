@@ -6,7 +6,9 @@ What is kept for minutes among blocks that come and go with each frame splits th
 import ctypes
 import gc
 import mmap
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 
 import numpy as np
 
@@ -14,7 +16,7 @@ TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # of glibc's mallopt
 MMAP_BYTES = 32 << 20  # the most that glibc takes
 KEPT_BYTES = 256 << 20  # more than a frame ever needs
 MOST_HEAPS = 1024  # more than a node has threads
-FIRST_HEAP_BYTES = 60 << 20  # of a thread other than the first: 64 MiB, less some of what it needs itself
+BLOCK_BYTES, FIRST_HEAP_BLOCKS = 1 << 20, 60  # the first heap of a thread other than the main one has 64 MiB
 CHUNK_BYTES = 8 << 20
 THRESHOLDS = gc.get_threshold()  # new objects before the youngest are searched, and how often until older ones are
 ALIGNMENT = 64  # a cache line
@@ -34,15 +36,33 @@ def keep_freed_memory() -> None:
         mallopt(ARENA_MAX, MOST_HEAPS)
 
 
-def fill_heap() -> None:
-    """Take at once, and free for use, what the calling thread's heap comes to in time. After `keep_freed_memory`.
+@contextmanager
+def filled_heap() -> Iterator[None]:
+    """Take at once, and free for use, what frames would bring the calling thread's heap to in time; for its whole work.
 
     A network's large blocks fit into the holes of the frame before, until a small one that stays takes a hole: then the
     heap grows by a piece of a block, after minutes or hours, and never shrinks. ROS 2's advice for real time is the
-    same: touch the memory before the work begins. Takes 60 MiB and some 0.1 s.
+    same: touch the memory before the work begins. Takes 60 MiB and some 0.1 s, or nothing where there is no
+    room for that. Without `keep_freed_memory` the heap goes back at once.
     """
-    blocks = [b"x" * (1 << 20) for _ in range(FIRST_HEAP_BYTES >> 20)]
-    del blocks
+    with suppress(MemoryError):
+        blocks = [b"x" * BLOCK_BYTES for _ in range(FIRST_HEAP_BLOCKS)]
+        del blocks
+    try:
+        yield
+    finally:
+        give_back_heap()
+
+
+def give_back_heap() -> None:
+    """For a thread that ends: `give_back_freed_memory` does not reach what is free at the top of its heap."""
+    with suppress(AttributeError, MemoryError):  # no C library that has it
+        madvise = ctypes.CDLL(None).madvise
+        blocks = [np.empty(BLOCK_BYTES, np.uint8) for _ in range(FIRST_HEAP_BLOCKS)]
+        for block in blocks:
+            start = -(-block.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
+            size = (block.ctypes.data + len(block) - start) // mmap.PAGESIZE * mmap.PAGESIZE
+            madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), mmap.MADV_DONTNEED)
 
 
 class HeapCounts(ctypes.Structure):
@@ -55,17 +75,23 @@ class HeapCounts(ctypes.Structure):
 
 
 def heap_in_use() -> int:
-    """Bytes of all heaps that are in use at the moment, which grow with a leak even while it fills holes. 0: unknown.
+    """Bytes of glibc's heaps that are in use at the moment: they grow with a leak there even while it fills holes.
 
-    Takes 1 ms beside 10,000 holes.
+    Python's objects of up to 512 bytes and what maps keep lie elsewhere. 0: unknown. Takes 1 ms beside 10,000 holes.
     """
-    try:
-        mallinfo = ctypes.CDLL(None).mallinfo2
-    except AttributeError:  # no glibc, or one before 2.33
+    if (mallinfo := count_heaps()) is None:
         return 0
-    mallinfo.restype = HeapCounts
     counts = mallinfo()
     return counts.uordblks + counts.hblkhd
+
+
+@cache
+def count_heaps() -> Callable[[], HeapCounts] | None:
+    """glibc's mallinfo2; None where there is none, or one before 2.33."""
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo is not None:
+        mallinfo.restype = HeapCounts
+    return mallinfo
 
 
 def give_back_freed_memory() -> None:

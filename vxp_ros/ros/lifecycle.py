@@ -9,7 +9,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from ..core.encoder import Encoder
 from ..core.errors import VxpError, printable
-from ..core.memory import fill_heap, give_back_freed_memory, heap_in_use, search_everything, search_only_what_comes
+from ..core.memory import filled_heap, give_back_freed_memory, heap_in_use, search_everything, search_only_what_comes
 from .diagnostics import Diagnostics, stale
 from .framing import FrameMaker
 from .jobs import Jobs
@@ -156,11 +156,10 @@ class SensorNode(LifecycleNode, ABC):
         self.sensors.on_reset = self._on_reset
         self.frame_maker = FrameMaker(self.sensors, self.transforms)
         self.timings.clear()
-        self._seen = {}
+        self._seen, self._in_use = {}, 0
         self.prepare()
-        self.worker = NewestWorker(self._handle, lambda _bundle, reason: self.sensors.bundles.drop(reason))
-        if self.encoder.device == "cpu":
-            self.worker.request(fill_heap).result()
+        room = filled_heap() if self.encoder.device.startswith("cpu") else None
+        self.worker = NewestWorker(self._handle, lambda _bundle, reason: self.sensors.bundles.drop(reason), room)
         search_only_what_comes()
 
     def _activate(self) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -14,14 +15,21 @@ class NewestWorker:
     """One thread that handles the newest submitted item; an item that waits is replaced, never queued.
 
     handle: called with each item on the worker's thread. on_drop: called with an item that a newer one replaced, or
-    that was still waiting at the end. Requests (jobs of services) go first, a bounded number of them.
+    that was still waiting at the end. around: entered on the worker's thread before its work, and left after it.
+    Requests (jobs of services) go first, a bounded number of them.
     """
 
     MAX_REQUESTS = 4
 
-    def __init__(self, handle: Callable[[Any], None], on_drop: Callable[[Any, str], None]):
+    def __init__(
+        self,
+        handle: Callable[[Any], None],
+        on_drop: Callable[[Any, str], None],
+        around: AbstractContextManager | None = None,
+    ):
         self._handle = handle
         self._on_drop = on_drop
+        self._around = around or nullcontext()
         self._slot: list[Any] = []
         self._requests: deque[tuple[Callable[[], Any], Future]] = deque()
         self._changed = threading.Condition()
@@ -63,6 +71,10 @@ class NewestWorker:
         self._thread.join()
 
     def _run(self) -> None:
+        with self._around:
+            self._work()
+
+    def _work(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._stopping or self._slot or self._requests)
