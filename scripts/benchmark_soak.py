@@ -6,8 +6,8 @@ cleared. In the warm-up both nodes are held three times until their queues are f
 would show by chance later. Memory, threads and open files are read from /proc every five seconds; the slope of the
 resident sets after the warm-up is fitted by least squares over blocks of --block seconds, the loop closer's at an equal
 number of places; so is that of the blocks in use on the nodes' heaps, where a leak shows even while it fills holes. The
-naive control is a node in the same replay that keeps each odometry message: the same fit must call it a leak, and so
-with 2 MB/h added to the nodes' own samples. `--again FILE` judges a result file anew.
+naive control is a node in the same replay that keeps each odometry message: the same fit must call it a leak, and the
+nodes' own samples with 2 MB/h added to them. `--again FILE` judges a result file anew.
 """
 
 import argparse

@@ -42,8 +42,8 @@ def filled_heap() -> Iterator[None]:
 
     A network's large blocks fit into the holes of the frame before, until a small one that stays takes a hole: then the
     heap grows by a piece of a block, after minutes or hours, and never shrinks. ROS 2's advice for real time is the
-    same: touch the memory before the work begins. Takes 60 MiB and some 0.1 s, or nothing where there is no
-    room for that. Without `keep_freed_memory` the heap goes back at once.
+    same: touch the memory before the work begins. Takes 60 MiB and 0.03 to 0.2 s, or nothing where there is no room for
+    that. Without `keep_freed_memory` the heap goes back at once.
     """
     with suppress(MemoryError):
         blocks = [b"x" * BLOCK_BYTES for _ in range(FIRST_HEAP_BLOCKS)]
